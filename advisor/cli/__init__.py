@@ -1,0 +1,63 @@
+"""The command line. One module a verb; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from advisor import __version__
+from advisor.errors import AdvisorError, did_you_mean
+
+# verb -> what --help says; the module of the same name has `arguments` and `execute`.
+VERBS = {
+    "init": "make a folder a workspace, with two tasks and the contenders",
+    "run": "measure contenders on tasks, decide, write the report and the winner",
+    "ask": "ask a finished run's winner, or any bundle",
+    "schema": "print the JSON schema of a YAML file, for editors",
+}
+
+OVERVIEW = """\
+Should we prompt, retrieve or fine-tune? advisor runs one task as every way of
+adapting a model, measures quality, forgetting and cost, and says which to choose.
+
+verbs:
+{verbs}
+
+`advisor VERB --help` tells more. Exit codes: 0 done, 1 crash, 2 usage or bad input,
+75 another process holds the run, 130 interrupted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or given[0] in ("-h", "--help"):
+        verbs = "\n".join(f"  {verb:<8} {about}" for verb, about in VERBS.items())
+        print(OVERVIEW.format(verbs=verbs))
+        return 0
+    if given[0] in ("-V", "--version"):
+        print(f"advisor {__version__}")
+        return 0
+    try:
+        if given[0] not in VERBS:
+            raise AdvisorError(
+                f"unknown verb {given[0]!r}{did_you_mean(given[0], VERBS)}", fix="advisor --help"
+            )
+        return _execute(given[0], given[1:])
+    except AdvisorError as error:
+        print(f"advisor: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0  # the reader has seen enough
+
+
+def _execute(verb: str, given: Sequence[str]) -> int:
+    module = import_module(f"advisor.cli.{verb}")
+    parser = argparse.ArgumentParser(
+        prog=f"advisor {verb}", description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(parser)
+    code: int = module.execute(parser.parse_args(given))
+    return code

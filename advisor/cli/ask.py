@@ -1,0 +1,67 @@
+"""Ask a bundle, or the winner of a finished run, one question in a fresh process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from advisor.cli.tools import fake, real
+from advisor.contenders.composed import Tools
+from advisor.core import Question
+from advisor.errors import AdvisorError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, help="a run folder, or a bundle")
+    parser.add_argument("text", help="the question")
+    parser.add_argument("--choice", action="append", default=[], metavar="TEXT",
+                        help="an allowed answer (repeatable)")
+    parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+
+
+def execute(options: argparse.Namespace) -> int:
+    from advisor.contenders.recipe import reopen
+    from advisor.ship.bundle import MANIFEST, verify
+
+    path = options.path
+    if not (path / MANIFEST).is_file() and (path / "winner").is_dir():
+        path = path / "winner"
+    if not options.text.strip():
+        raise AdvisorError("the question is empty", fix=f'advisor ask {options.path} "..."')
+    manifest = verify(path)
+    system, _ = reopen(path, _tools(manifest, path))
+    [answer] = system.answer([Question("ask", options.text, tuple(options.choice))])
+    if answer.failure:
+        raise AdvisorError(answer.failure, fix="ask a shorter question")
+    if options.json:
+        print(json.dumps(asdict(answer), ensure_ascii=False, indent=2))
+        return 0
+    print(answer.text)
+    for source in answer.sources:
+        print(f"source: {source}")
+    for dropped in answer.dropped:
+        print(f"left out of the prompt: {dropped}")
+    return 0
+
+
+def _tools(manifest: Mapping[str, Any], path: Path) -> Tools:
+    base, embedder = manifest["base"], manifest["embedder"]
+    if base["name"] == "fake":
+        return fake()
+    tools = real(base["name"], embedder["name"], precision=manifest["precision"])
+    for kind, found, wanted in (
+        ("base model", tools.engine.digest, base["digest"]),
+        ("embedder", tools.embedder.digest, embedder["digest"]),
+    ):
+        if found != wanted:
+            raise AdvisorError(
+                f"{path}: the {kind} found here is not the one that was measured "
+                f"(digest {found[:12]}, expected {wanted[:12]})",
+                fix=f"install the {kind} named in {path}/manifest.json, and measure on a "
+                "machine of the same kind or set precision in advisor.yaml",
+            )
+    return tools

@@ -1,0 +1,145 @@
+"""Measure contenders on tasks, decide, write the report and the winner.
+
+The same command again continues a run that was stopped and re-runs only what changed.
+Results are in reports/TASK/: report.html, report.md, verdict.json, run.yaml, winner/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from advisor.cli.progress import progress
+from advisor.cli.tools import fake, real
+from advisor.config import Recipe, Settings
+from advisor.core import Task, Verdict
+from advisor.data.task import load_task
+from advisor.measures.retention import load_suites
+from advisor.report import Report, verdict_json
+from advisor.runner.plan import Plan
+from advisor.runner.run import Finished, run
+from advisor.ship.bundle import digests
+from advisor.workspace import Workspace
+
+INTERRUPTED = 130
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("tasks", nargs="+", metavar="TASK", help="a folder of evals/, or a path to a task")
+    add("--contender", action="append", metavar="NAME",
+        help="only this file of baselines/ (repeatable; default: all of them)")
+    add("--limit", type=int, metavar="N",
+        help="only the first N test rows; the run is marked as not final")
+    add("--seed", type=int, help="default: seed of advisor.yaml")
+    add("--model", help="default: model of advisor.yaml")
+    add("--out", type=Path, metavar="DIR", help="default: reports/; one folder a task in it")
+    add("--engine", choices=["transformers", "fake"], default="transformers",
+        help="fake: a stand-in for trying out the plumbing, never for a claim")
+    add("--json", action="store_true", help="print the verdicts as JSON on standard output")
+    add("--no-input", action="store_true", help="never ask and draw no progress bar (for CI)")
+
+
+def execute(options: argparse.Namespace) -> int:
+    workspace = Workspace.find(Path.cwd())
+    settings = _settings(workspace, options)
+    # Everything a user may have got wrong is found before anything costs time.
+    recipes = {name: workspace.recipe(name) for name in options.contender or workspace.recipes()}
+    folders = [workspace.task_folder(name) for name in options.tasks]
+    tasks = [load_task(folder, limit=options.limit) for folder in folders]
+    plans = [
+        _plan(workspace, settings, recipes, (task, folder), options)
+        for task, folder in zip(tasks, folders, strict=True)
+    ]
+    console = Console(stderr=options.json, highlight=False)
+    finished = []
+    for plan in plans:
+        try:
+            with progress(console, live=not options.no_input, task=plan.task.name) as watch:
+                finished.append((plan, run(plan, watch)))
+        except KeyboardInterrupt:
+            console.print("\ninterrupted; every answer so far is kept. To continue:")
+            console.print(f"  advisor {' '.join(sys.argv[1:])}", markup=False)
+            return INTERRUPTED
+        _tell(console, plan, finished[-1][1])
+    if options.json:
+        print(json.dumps([_as_json(plan, done) for plan, done in finished], indent=2))
+    return 1 if any(done.failed for _, done in finished) else 0
+
+
+def _settings(workspace: Workspace, options: argparse.Namespace) -> Settings:
+    given = {"seed": options.seed, "model": options.model}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return workspace.settings().model_copy(update=changes)
+
+
+def _plan(
+    workspace: Workspace, settings: Settings, recipes: dict[str, Recipe],
+    chosen: tuple[Task, Path], options: argparse.Namespace,
+) -> Plan:
+    task, folder = chosen
+    return Plan(
+        task=task,
+        recipes=recipes,
+        settings=settings,
+        suites=load_suites(settings.retention, workspace.retention_file),
+        tools=_tools(settings, options.engine),
+        seed=settings.seed,
+        final=options.limit is None and options.engine != "fake",
+        folder=(options.out or workspace.reports) / _folder_name(task, options),
+        data={name: sha for name, sha in digests(folder).items()
+              if name.endswith((".jsonl", ".yaml", ".md", ".txt"))},
+    )
+
+
+_OPEN: dict[tuple[str, ...], Any] = {}
+
+
+def _tools(settings: Settings, engine: str) -> Any:
+    """One model in memory, however many tasks are run."""
+    key = (engine, settings.model, settings.embedder, settings.precision)
+    if key not in _OPEN:
+        _OPEN[key] = fake() if engine == "fake" else real(
+            settings.model, settings.embedder, precision=settings.precision
+        )
+    return _OPEN[key]
+
+
+def _folder_name(task: Task, options: argparse.Namespace) -> str:
+    # A limited or faked run never overwrites the report of a real one.
+    parts = [task.name, *(["fake"] if options.engine == "fake" else [])]
+    if options.limit is not None:
+        parts.append(f"limit-{options.limit}")
+    return "-".join(parts)
+
+
+def _tell(console: Console, plan: Plan, done: Finished) -> None:
+    verdict = done.verdict
+    console.print(f"\n[bold]{plan.task.name}[/bold]: {_headline(verdict)}")
+    for sentence in verdict.because:
+        console.print(f"  - {sentence}", markup=False)
+    console.print(f"  next: {verdict.next_step}", markup=False)
+    for name, reason in done.skipped.items():
+        console.print(f"  skipped {name}: {reason}", markup=False)
+    for name, reason in done.failed.items():
+        console.print(f"  failed {name}: {reason}", markup=False)
+    console.print(f"  report: {done.folder / 'report.html'}", markup=False)
+    if verdict.winner is not None:
+        console.print(f'  try it: advisor ask {done.folder} "..."', markup=False)
+
+
+def _headline(verdict: Verdict) -> str:
+    if verdict.winner is not None:
+        return f"use [bold]{verdict.winner}[/bold]"
+    return "no contender is acceptable" if verdict.outcome == "none_feasible" else "cannot tell yet"
+
+
+def _as_json(plan: Plan, done: Finished) -> dict[str, Any]:
+    found = verdict_json(Report(plan.task, (), done.verdict, {}))
+    return {**found, "folder": str(done.folder), "failed": dict(done.failed),
+            "skipped": dict(done.skipped)}

@@ -1,0 +1,1 @@
+"""Contenders: a recipe composed into something that answers."""

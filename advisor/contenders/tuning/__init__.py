@@ -1,0 +1,1 @@
+"""From material to lessons: what a tuned contender is shown."""

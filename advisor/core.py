@@ -1,0 +1,484 @@
+"""The nouns, and the two protocols between them. Read this page as the glossary.
+
+Everything here is frozen data. Text flows in one direction:
+
+    evals/ -> Task ; baselines/*.yaml -> Recipe
+    prepare(recipe, material, ...) -> System
+    System.answer(questions) -> Answers -> Grades -> Trial -> Standing -> Verdict
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from advisor.config import LoraWeights
+
+# --------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that a contender is asked. It carries no answer.
+
+    `choices` is empty unless the answer must be one of a closed set.
+    """
+
+    id: str
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question with its accepted answers.
+
+    `targets` are alternatives: the first is the canonical one that tuning learns.
+    `group` names the source the row was cut from; rows of one group never stand in
+    two splits and are resampled together. `sources` are the ids of the documents
+    that hold the answer, when known.
+    """
+
+    question: Question
+    targets: tuple[str, ...]
+    group: str
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of the corpus; `valid_from` is an ISO date or empty when undated."""
+
+    id: str
+    text: str
+    title: str = ""
+    valid_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that a contender may learn from. There is no test field to reach for.
+
+    `brief` is the instruction for a contender that learns the rules from examples; it
+    equals `instruction` when the task gives none.
+    """
+
+    instruction: str
+    brief: str
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    corpus: tuple[Document, ...]
+    max_tokens: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSpec:
+    """How answers are graded; `fields` (dotted paths) only for kind `json`."""
+
+    kind: Literal["exact", "json", "short_answer", "choice"]
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The circumstances the advice depends on; declared, never measured."""
+
+    calls_per_month: float
+    churn_per_month: float
+    latency_limit_ms: float | None
+    residency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job to be done: what may be learnt from, and what is asked at the end.
+
+    `primary` names the one grade part that the verdict is about; `chance` is its
+    value for a contender that knows nothing.
+    """
+
+    name: str
+    title: str
+    material: Material
+    test: tuple[Example, ...]
+    scorer: ScorerSpec
+    primary: str
+    chance: float
+    context: Context
+    digest: str
+
+
+# --------------------------------------------------------------- what is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer used: tokens, and seconds of machine time.
+
+    `seconds` is this answer's share of the batch that produced it, so the sum over
+    answers is the wall time; it is throughput, not latency.
+    """
+
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a system said to one question.
+
+    `sources` are document ids behind the answer, `passages` the texts it was given.
+    `dropped` says what had to be left out of the prompt to fit the context. `failure`
+    is empty unless no answer could be produced; a failure is never a wrong answer.
+    """
+
+    question_id: str
+    text: str
+    usage: Usage
+    sources: tuple[str, ...] = ()
+    passages: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    failure: str = ""
+
+
+GradeStatus = Literal["read", "empty", "unreadable", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """The credit of one answer, what was read out of it, and why.
+
+    `parts` holds every metric of the scorer, 0..1 each, the primary among them;
+    `credit` is the primary's value, or None when there was nothing to grade
+    (`status` failed). An empty or unreadable answer earns 0 and is counted apart.
+    """
+
+    credit: float | None
+    read_as: str
+    why: str
+    status: GradeStatus = "read"
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+class System(Protocol):
+    """A prepared contender: it answers, and it can be written to disk.
+
+    `answer` yields one Answer per question as each finishes, in any order; an
+    Answer names its question. `save` writes everything needed to answer again in
+    another process, as safetensors and plain data, into an existing empty folder.
+    """
+
+    def answer(self, questions: Sequence[Question]) -> Iterable[Answer]: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+# --------------------------------------------------------------- what is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One test item as one contender dealt with it."""
+
+    example: Example
+    answer: Answer
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteScores:
+    """One retention suite, item by item.
+
+    `values` maps item id to its value: 0/1 for `acc`, bits per byte for
+    `bits_per_byte`. `chance` is the accuracy of guessing (0 when not applicable).
+    """
+
+    suite: str
+    metric: Literal["acc", "bits_per_byte"]
+    chance: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareCost:
+    """What it took to make the system once: wall seconds, and bytes on disk."""
+
+    seconds: float
+    tokens_trained: int
+    artefact_bytes: int
+    dev_loss: tuple[float, ...] = ()
+    train_loss: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Calls made one at a time: latencies in milliseconds; `same_text` counts those
+    whose text equals the batched run's; `peak_memory_mib` of the process by then."""
+
+    latencies_ms: tuple[float, ...]
+    same_text: int
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One contender at one seed: raw rows and what they cost.
+
+    `retention` is None when the weights are the untouched base ("unchanged by
+    construction"); otherwise suite name to scores.
+    """
+
+    contender: str
+    seed: int
+    digest: str
+    rows: tuple[Row, ...]
+    retention: Mapping[str, SuiteScores] | None
+    prepare: PrepareCost
+    probe: Probe
+    axes: Mapping[str, str]
+
+
+# --------------------------------------------------------------- what is decided
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure with its interval and the number of items behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Measured in the run itself. Prices come from the price sheet.
+
+    `usd_per_1k` is the serving cost of 1,000 calls at the measured throughput;
+    `usd_per_1k_all_in` adds preparation, spread over the calls of the horizon.
+    """
+
+    usd_per_1k: float
+    usd_per_1k_all_in: float
+    p50_ms: float
+    p95_ms: float
+    probe_n: int
+    tokens_in: float
+    tokens_out: float
+    seconds_per_call: float
+    peak_memory_mib: float
+    prepare_seconds: float
+    artefact_bytes: int
+
+
+GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteChange:
+    """Base minus tuned on one suite, paired by item (positive: something was lost).
+
+    For `bits_per_byte` the drop is tuned minus base, so positive is again a loss.
+    `lost` and `gained` count items that went 1 -> 0 and 0 -> 1.
+    """
+
+    suite: str
+    metric: str
+    base: Measure
+    tuned: Measure
+    drop: Measure
+    upper: float
+    margin: float | None
+    state: GateState
+    lost: int
+    gained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What tuning cost elsewhere: the pooled gate and every suite."""
+
+    pooled: SuiteChange
+    suites: tuple[SuiteChange, ...]
+
+
+UNCHANGED: Literal["unchanged"] = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many answers could be read, and why the others could not."""
+
+    asked: int
+    read: int
+    empty: int
+    unreadable: int
+    failed: int
+    shortened_prompts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`contender` minus `against` on the same items, with what n could show.
+
+    `detectable` is the smallest true difference that this n would have found with
+    80% power; `rows_to_decide` the number of rows at which the interval would
+    exclude the margin if the observed difference were true, or None when already so
+    or when no number would (difference at the margin).
+    """
+
+    contender: str
+    against: str
+    difference: Measure
+    method: str
+    p_value: float
+    detectable: float
+    rows_to_decide: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One contender in the table. `barred_by` names each violated constraint."""
+
+    contender: str
+    quality: Measure
+    parts: Mapping[str, Measure]
+    counts: Counts
+    forgetting: Forgetting | Literal["unchanged"]
+    cost: Cost
+    axes: Mapping[str, str]
+    barred_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rule book, fixed before the first answer.
+
+    `quality_margin` (points of the primary metric, 0..1): a loss smaller than this
+    does not matter. `retention_margin`: likewise for the pooled retention accuracy.
+    `latency_limit_ms` bounds p95; `max_failed` bounds the share of failed answers.
+    """
+
+    quality_margin: float
+    retention_margin: float
+    alpha: float
+    latency_limit_ms: float | None
+    max_failed: float
+    horizon_months: float
+    calls_per_month: float
+    usd_per_machine_hour: float
+    utilisation: float
+    bootstrap: int = 2000
+
+
+Outcome = Literal["recommend", "cannot_tell", "none_feasible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do, how sure that is, and what would have to be known to be surer."""
+
+    outcome: Outcome
+    winner: str | None
+    because: tuple[str, ...]
+    next_step: str
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+    final: bool
+
+
+# ------------------------------------------------------------- what runs a model
+
+TokenIds = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One thing to learn: after `prompt`, say `completion`. Only that is trained on."""
+
+    prompt: tuple[Message, ...]
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Text the model produced, its tokens, and its share of the batch's seconds."""
+
+    text: str
+    tokens_out: int
+    seconds: float
+
+
+class Engine(Protocol):
+    """One language model, perhaps with an adapter, behind four verbs.
+
+    `digest` identifies weights, adapter, quantisation, precision and template; two
+    engines that could answer differently never share it. Token ids are the engine's.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def context_length(self) -> int: ...
+
+    @property
+    def end_of_text(self) -> int: ...
+
+    def encode(self, messages: Sequence[Message]) -> TokenIds:
+        """The conversation in the model's chat template, ready for its answer."""
+        ...
+
+    def tokenize(self, text: str) -> TokenIds:
+        """Plain text without special tokens."""
+        ...
+
+    def generate(
+        self, prompts: Sequence[TokenIds], *, max_tokens: int
+    ) -> Iterable[tuple[int, Generation]]:
+        """Greedy answers as (index of the prompt, generation), as they finish."""
+        ...
+
+    def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
+        """For each (context, continuation): sum of natural-log probabilities of the
+        continuation, and whether greedy decoding would produce it. Single precision."""
+        ...
+
+    def quantised(self, scheme: Literal["none", "nf4"]) -> Engine:
+        """The same base model, its weights held as `scheme`."""
+        ...
+
+    def tune(
+        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+    ) -> PrepareCost:
+        """Train an adapter on the course and write the best one to `folder`."""
+        ...
+
+    def with_adapter(self, folder: Path) -> Engine:
+        """The same base model with the adapter in `folder`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is trained on, and what decides which checkpoint is kept."""
+
+    train: tuple[Lesson, ...]
+    dev: tuple[Lesson, ...]

@@ -1,0 +1,1 @@
+"""Reading a task from disk: rows, corpus, checks across splits, digests."""

@@ -1,0 +1,107 @@
+"""A task from its folder: task.yaml, three splits, a corpus; or all that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from advisor.config import TaskFile, load
+from advisor.core import Context, Document, Example, Material, ScorerSpec, Task
+from advisor.data.checks import faults_between
+from advisor.data.corpus import read_corpus
+from advisor.data.digest import digest
+from advisor.data.rows import Placed, read_rows, sample
+from advisor.errors import AdvisorError, Faults
+
+SPLITS = ("train", "dev", "test")
+
+
+def load_task(folder: Path, *, limit: int | None = None) -> Task:
+    """The task in `folder`, checked; `limit` keeps the first rows of test, in file order.
+
+    All rows are read and checked whatever the limit. The limit changes the digest of
+    the task but not that of its material, so answers given under it count later too.
+    Raises AdvisorError for task.yaml and for a limit below 1, and Faults with every
+    fault of the splits and the corpus, each with its file and line.
+    """
+    if limit is not None and limit < 1:
+        raise AdvisorError(f"limit: expected at least 1 test row, found {limit}",
+                           fix="use a limit of 1 or more, or none for all rows")
+    settings = load(folder / "task.yaml", TaskFile)
+    scorer = ScorerSpec(settings.scorer.kind, settings.scorer.fields)
+    splits = {split: read_rows(folder / f"{split}.jsonl", scorer) for split in SPLITS}
+    corpus = read_corpus(folder / "corpus")
+    placed = {split: rows.placed for split, rows in splits.items()}
+    faults = [fault for rows in splits.values() for fault in rows.faults]
+    faults += corpus.faults
+    faults += faults_between(placed, corpus.ids)
+    if faults:
+        raise Faults(str(folder), faults,
+                     fix=f"correct these under {folder}; a good row is {sample(scorer)}")
+    material = build_material(
+        settings,
+        train=_examples(placed["train"]),
+        dev=_examples(placed["dev"]),
+        corpus=corpus.documents,
+    )
+    return _task(settings, material, test=_examples(placed["test"])[:limit])
+
+
+def build_material(
+    settings: TaskFile,
+    *,
+    train: tuple[Example, ...],
+    dev: tuple[Example, ...],
+    corpus: tuple[Document, ...],
+) -> Material:
+    """All that a contender may learn from, with its digest; test rows are no argument."""
+    parts = {
+        "instruction": settings.instruction,
+        "brief": settings.brief or settings.instruction,
+        "train": train,
+        "dev": dev,
+        "corpus": corpus,
+        "max_tokens": settings.max_tokens,
+    }
+    return Material(
+        instruction=settings.instruction,
+        brief=settings.brief or settings.instruction,
+        train=train,
+        dev=dev,
+        corpus=corpus,
+        max_tokens=settings.max_tokens,
+        digest=digest(parts),
+    )
+
+
+def _task(settings: TaskFile, material: Material, *, test: tuple[Example, ...]) -> Task:
+    scorer = ScorerSpec(settings.scorer.kind, settings.scorer.fields)
+    context = Context(
+        calls_per_month=settings.context.calls_per_month,
+        churn_per_month=settings.context.churn_per_month,
+        latency_limit_ms=settings.context.latency_limit_ms,
+        residency=settings.context.residency,
+    )
+    # Name, title, licence and source change neither a grade nor a verdict.
+    identity = {
+        "material": material.digest,
+        "test": test,
+        "scorer": scorer,
+        "primary": settings.primary,
+        "chance": settings.chance,
+        "context": context,
+    }
+    return Task(
+        name=settings.name,
+        title=settings.title,
+        material=material,
+        test=test,
+        scorer=scorer,
+        primary=settings.primary,
+        chance=settings.chance,
+        context=context,
+        digest=digest(identity),
+    )
+
+
+def _examples(rows: tuple[Placed, ...]) -> tuple[Example, ...]:
+    return tuple(placed.example for placed in rows)

@@ -1,0 +1,97 @@
+"""A model that is no model: deterministic, instant, for tests of everything else.
+
+Never use it for a claim. Tokens are code points; an answer is taken from the prompt or
+from the lessons it was tuned on, so that plumbing mistakes show in the text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from advisor.config import LoraWeights
+from advisor.core import Course, Generation, Message, PrepareCost, TokenIds
+from advisor.errors import AdvisorError
+
+SECONDS = 0.001
+_TURN = re.compile(r"<(system|user|assistant)>(.*?)</\1>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeEngine:
+    """Says the last shot's answer, else the passage's first sentence, else the question.
+
+    Tuned, it says what it learnt for the question most like this one.
+    """
+
+    name: str = "fake"
+    context_length: int = 20_000
+    scheme: Literal["none", "nf4"] = "none"
+    learnt: tuple[tuple[str, str], ...] = ()
+    end_of_text: int = 0
+
+    @property
+    def digest(self) -> str:
+        parts = [self.name, self.context_length, self.scheme, self.learnt]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def encode(self, messages: Sequence[Message]) -> TokenIds:
+        return self.tokenize("".join(f"<{m.role}>{m.content}</{m.role}>" for m in messages))
+
+    def tokenize(self, text: str) -> TokenIds:
+        return tuple(map(ord, text))
+
+    def generate(
+        self, prompts: Sequence[TokenIds], *, max_tokens: int
+    ) -> Iterable[tuple[int, Generation]]:
+        for index, prompt in enumerate(prompts):
+            turns = _TURN.findall("".join(map(chr, prompt)))
+            text = self._say(turns)[: max_tokens * 4]
+            yield index, Generation(text, len(text.split()), SECONDS)
+
+    def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
+        return [self._score(pair) for pair in pairs]
+
+    def quantised(self, scheme: Literal["none", "nf4"]) -> FakeEngine:
+        return replace(self, scheme=scheme)
+
+    def tune(
+        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+    ) -> PrepareCost:
+        learnt = [[lesson.prompt[-1].content, lesson.completion] for lesson in course.train]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "fake_adapter.json"
+        path.write_text(json.dumps({"seed": seed, "rank": spec.rank, "learnt": learnt}))
+        tokens = sum(len(question) + len(answer) for question, answer in learnt)
+        return PrepareCost(SECONDS, tokens, path.stat().st_size, (2.0, 1.0), (2.0, 1.0))
+
+    def with_adapter(self, folder: Path) -> FakeEngine:
+        path = folder / "fake_adapter.json"
+        if not path.is_file():
+            raise AdvisorError(
+                f"{folder} holds no adapter of the fake engine",
+                fix="open it with the engine that made it: drop --engine fake",
+            )
+        learnt = json.loads(path.read_text())["learnt"]
+        return replace(self, learnt=tuple((question, answer) for question, answer in learnt))
+
+    def _say(self, turns: Sequence[tuple[str, str]]) -> str:
+        asked = turns[-1][1]
+        if self.learnt:
+            words = set(asked.lower().split())
+            return max(self.learnt, key=lambda pair: len(words & set(pair[0].lower().split())))[1]
+        shots = [text for role, text in turns if role == "assistant"]
+        if shots:
+            return shots[-1]
+        return re.split(r"(?<=[.!?])\s", asked)[0]
+
+    def _score(self, pair: tuple[TokenIds, TokenIds]) -> tuple[float, bool]:
+        seed = json.dumps([pair, len(self.learnt), self.scheme]).encode()
+        draw = int.from_bytes(hashlib.sha256(seed).digest()[:4], "big") / 2**32
+        return math.log(max(draw, 1e-9)) * max(1, len(pair[1])), draw > 0.4

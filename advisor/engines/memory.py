@@ -1,0 +1,49 @@
+"""The process's memory: what it holds, and how the C library gives it back."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+# mallopt(3): parameters and limits.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE = 1 << 30
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to reuse large blocks instead of returning them to the kernel.
+
+    Every tensor over 128 KiB is otherwise mapped and faulted in anew: a million page
+    faults in six training steps of a 135M model, a tenth of their time.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return  # another C library; nothing to gain here
+    mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    mallopt(_M_TRIM_THRESHOLD, _LARGE)
+
+
+def reset_peak() -> None:
+    """Start measuring the peak of resident memory anew, where the kernel allows it."""
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return  # the peak then covers the whole life of the process: never too low
+
+
+def peak_mib() -> float:
+    """The highest resident memory since `reset_peak`, in MiB; NaN where unknown."""
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return float("nan")
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")

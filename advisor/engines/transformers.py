@@ -1,0 +1,279 @@
+"""A causal language model through transformers, peft and bitsandbytes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from advisor.config import LoraWeights
+from advisor.core import Course, Generation, Lesson, Message, PrepareCost, TokenIds
+from advisor.engines import generation, memory, scoring, training
+from advisor.engines.models import ModelFiles, file_digest
+from advisor.errors import AdvisorError
+
+Scheme = Literal["none", "nf4"]
+# Raised when the same inputs would now give other answers; part of every answer's key.
+ENGINE_VERSION = 1
+
+
+@dataclass(slots=True)
+class _Weights:
+    """One copy of some weights, read from disk when first used."""
+
+    files: ModelFiles
+    dtype: str
+    scheme: Scheme
+    adapter: Path | None = None
+    _model: Any = None
+    _tokenizer: Any = None
+
+    @property
+    def model(self) -> Any:
+        if self._model is None:
+            memory.keep_freed_memory()
+            self._model = _read(self)
+        return self._model
+
+    @property
+    def tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            self._tokenizer = _read_tokenizer(self.files)
+        return self._tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersEngine:
+    """A model, perhaps quantised, perhaps with an adapter.
+
+    An adapter is merged into 16- or 32-bit weights, which makes it as fast as the base,
+    and is applied beside 4-bit ones, where a merge would have to quantise again.
+    """
+
+    weights: _Weights
+    adapter_digest: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.weights.files.name
+
+    @property
+    def digest(self) -> str:
+        weights = self.weights
+        parts = [weights.files.digest, weights.dtype, weights.scheme, self.adapter_digest]
+        return hashlib.sha256(json.dumps([*parts, ENGINE_VERSION]).encode()).hexdigest()
+
+    @property
+    def context_length(self) -> int:
+        return int(self.weights.model.config.max_position_embeddings)
+
+    @property
+    def end_of_text(self) -> int:
+        tokenizer = self.weights.tokenizer
+        first = tokenizer.bos_token_id
+        return int(first if first is not None else tokenizer.eos_token_id)
+
+    def encode(self, messages: Sequence[Message]) -> TokenIds:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        text = self.weights.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True
+        )
+        return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def tokenize(self, text: str) -> TokenIds:
+        return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def generate(
+        self, prompts: Sequence[TokenIds], *, max_tokens: int
+    ) -> Iterable[tuple[int, Generation]]:
+        ends = self._ends()
+        for index, decoded in generation.greedy(
+            self.weights.model, prompts, max_tokens=max_tokens, ends=ends
+        ):
+            text = self.weights.tokenizer.decode(decoded.tokens, skip_special_tokens=True)
+            yield index, Generation(text, len(decoded.tokens), decoded.seconds)
+
+    def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
+        return scoring.score(self.weights.model, pairs, context_length=self.context_length)
+
+    def quantised(self, scheme: Scheme) -> TransformersEngine:
+        if scheme == self.weights.scheme:
+            return self
+        return TransformersEngine(_Weights(self.weights.files, self.weights.dtype, scheme))
+
+    def with_adapter(self, folder: Path) -> TransformersEngine:
+        weights = _Weights(self.weights.files, self.weights.dtype, self.weights.scheme, folder)
+        return TransformersEngine(weights, file_digest(folder / "adapter_model.safetensors"))
+
+    def tune(
+        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+    ) -> PrepareCost:
+        _require("peft", "tuning", "weights.kind: lora")
+        from peft import get_peft_model
+
+        started = time.perf_counter()
+        train = [self._sample(lesson) for lesson in course.train]
+        dev = [self._sample(lesson) for lesson in course.dev]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # notices of peft about its own future
+            torch.manual_seed(seed)  # peft draws the adapter's initial weights globally
+            tuned = get_peft_model(self.weights.model, _lora_config(spec))
+            try:
+                bare = tuned.base_model.model
+                progress = training.fit(bare, train, dev, spec=spec, seed=seed)
+                _save_adapter(tuned, folder, base=self.name)
+            finally:
+                tuned.unload()
+                self.weights.model.requires_grad_(False)
+                # What peft leaves on the model would make a second tuning warn and stack.
+                vars(self.weights.model).pop("peft_config", None)
+        return PrepareCost(
+            seconds=time.perf_counter() - started,
+            tokens_trained=progress.tokens,
+            artefact_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+            dev_loss=progress.dev_loss,
+            train_loss=progress.train_loss,
+        )
+
+    def _sample(self, lesson: Lesson) -> training.Sample:
+        prompt = self.encode(lesson.prompt)
+        said = (*self.tokenize(lesson.completion), self.weights.tokenizer.eos_token_id)
+        tokens = (*prompt, *said)
+        if len(tokens) > self.context_length:
+            raise AdvisorError(
+                f"a training prompt has {len(tokens)} tokens, the model reads "
+                f"{self.context_length}",
+                fix="lower retrieval.top_k or retrieval.chunk_words in the recipe",
+            )
+        return training.Sample(tokens, len(said))
+
+    def _ends(self) -> frozenset[int]:
+        ends = self.weights.model.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        given = {end for end in ends if end is not None}
+        return frozenset(given | {self.weights.tokenizer.eos_token_id})
+
+
+def engine(files: ModelFiles, *, dtype: str = "auto") -> TransformersEngine:
+    """The model in `files`; `dtype` auto is bfloat16 where it is native.
+
+    Raises AdvisorError for a model without a chat template.
+    """
+    chosen = native_dtype() if dtype == "auto" else dtype
+    weights = _Weights(files, chosen, "none")
+    if not weights.tokenizer.chat_template:
+        raise AdvisorError(
+            f"model {files.name!r} ({files.folder}) has no chat template",
+            fix="choose an instruction-tuned model, or add chat_template.jinja to its folder",
+        )
+    return TransformersEngine(weights)
+
+
+def native_dtype() -> str:
+    """bfloat16 where the processor multiplies it natively, otherwise float32."""
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    cpu = torch.cpu
+    native = cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
+    return "bfloat16" if native else "float32"
+
+
+def _read_tokenizer(files: ModelFiles) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(files.folder))
+    except (ValueError, OSError) as error:
+        raise _unusable(files, error) from error
+
+
+def _read(weights: _Weights) -> Any:
+    """The model ready to answer: frozen, on the GPU if there is one, adapter applied."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    dtype = getattr(torch, weights.dtype)
+    extra: dict[str, Any] = {}
+    if weights.scheme == "nf4":
+        _require("bitsandbytes", "qlora", "weights.quantise: nf4")
+        extra["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(weights.files.folder), dtype=dtype, **extra
+        )
+    except (ValueError, OSError) as error:
+        raise _unusable(weights.files, error) from error
+    if weights.scheme == "none" and torch.cuda.is_available():
+        model = _on_gpu(model)
+    if weights.adapter is not None:
+        model = _apply(model, weights.adapter, merge=weights.scheme == "none")
+    return model.requires_grad_(False).eval()
+
+
+def _on_gpu(model: Any) -> Any:
+    return model.to("cuda")
+
+
+def _apply(model: Any, adapter: Path, *, merge: bool) -> Any:
+    _require("peft", "tuning", "an adapter")
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tuned = PeftModel.from_pretrained(model, str(adapter))
+        if merge:
+            return tuned.merge_and_unload()
+    for parameter in tuned.parameters():  # one type throughout: no casts in every layer
+        if parameter.dtype == torch.float32:
+            parameter.data = parameter.data.to(model.dtype)
+    return tuned.base_model.model
+
+
+def _unusable(files: ModelFiles, error: Exception) -> AdvisorError:
+    return AdvisorError(
+        f"model {files.name!r} ({files.folder}) cannot be loaded as a causal language model: "
+        f"{error}",
+        fix="set `model:` in advisor.yaml to a causal language model in safetensors",
+    )
+
+
+def _require(package: str, extra: str, what: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise AdvisorError(
+            f"{what} needs {package}, which is not installed",
+            fix=f"pip install 'adaptation-advisor[{extra}]'",
+        )
+
+
+def _lora_config(spec: LoraWeights) -> Any:
+    from peft import LoraConfig
+
+    attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    return LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha,  # type: ignore[arg-type]  # peft divides it; a float is fine
+        lora_dropout=spec.dropout,
+        target_modules="all-linear" if spec.targets == "all-linear" else attention,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _save_adapter(model: Any, folder: Path, *, base: str) -> None:
+    """adapter_model.safetensors and adapter_config.json, as peft and vLLM read them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(str(folder), safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's template card says nothing true
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = base
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

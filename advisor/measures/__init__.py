@@ -1,0 +1,1 @@
+"""What was measured, once the answers exist: pure functions of rows."""

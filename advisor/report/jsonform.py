@@ -1,0 +1,170 @@
+"""The verdict as data: `verdict.json`, described by `verdict.schema.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from advisor.core import (
+    Comparison,
+    Cost,
+    Counts,
+    Forgetting,
+    Measure,
+    Standing,
+    SuiteChange,
+    Task,
+)
+from advisor.report.figures import known
+from advisor.report.model import Report, first_trials, ranked, visible
+
+VERSION = 1
+
+
+def verdict_json(report: Report) -> dict[str, Any]:
+    """The verdict as plain data, best quality first; what was not measured is null."""
+    verdict = report.verdict
+    return {
+        "version": VERSION,
+        "task": _task(report.task),
+        "outcome": verdict.outcome,
+        "winner": verdict.winner,
+        "because": list(verdict.because),
+        "next_step": verdict.next_step,
+        "final": verdict.final,
+        "standings": [_standing(one) for one in ranked(verdict)],
+        "comparisons": [_comparison(one) for one in verdict.comparisons],
+    }
+
+
+def page_data(report: Report) -> dict[str, Any]:
+    """What the page carries for its script: the verdict, the context, credits by item."""
+    context = report.task.context
+    order = [example.question.id for example in report.task.test]
+    credits: dict[str, list[float | None]] = {}
+    for name, trial in first_trials(report).items():
+        by_id = {row.example.question.id: row.grade.credit for row in trial.rows}
+        credits[name] = [_number(by_id.get(item)) for item in order]
+    return {
+        "verdict": verdict_json(report),
+        "context": {
+            "calls_per_month": _number(context.calls_per_month),
+            "churn_per_month": _number(context.churn_per_month),
+            "latency_limit_ms": _number(context.latency_limit_ms),
+            "residency": context.residency,
+        },
+        "items": order,
+        "groups": [example.group for example in report.task.test],
+        "credits": credits,
+    }
+
+
+def dumps(data: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """JSON text that any parser reads: no NaN, no lone surrogates."""
+    text = json.dumps(_clean(data), ensure_ascii=False, allow_nan=False, indent=indent)
+    return text + "\n" if indent else text
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {visible(str(key)): _clean(one) for key, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _number(value: float | None) -> float | None:
+    return value if known(value) else None
+
+
+def _task(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "title": task.title,
+        "primary": task.primary,
+        "chance": _number(task.chance),
+        "test_items": len(task.test),
+        "digest": task.digest,
+    }
+
+
+def _measure(measure: Measure) -> dict[str, Any]:
+    return {
+        "value": _number(measure.value),
+        "low": _number(measure.low),
+        "high": _number(measure.high),
+        "n": measure.n,
+    }
+
+
+def _standing(one: Standing) -> dict[str, Any]:
+    forgetting = one.forgetting
+    return {
+        "contender": one.contender,
+        "quality": _measure(one.quality),
+        "parts": {part: _measure(one.parts[part]) for part in sorted(one.parts)},
+        "counts": _counts(one.counts),
+        "forgetting": _forgetting(forgetting) if isinstance(forgetting, Forgetting) else forgetting,
+        "cost": _cost(one.cost),
+        "axes": dict(sorted(one.axes.items())),
+        "barred_by": list(one.barred_by),
+    }
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {
+        "asked": counts.asked,
+        "read": counts.read,
+        "empty": counts.empty,
+        "unreadable": counts.unreadable,
+        "failed": counts.failed,
+        "shortened_prompts": counts.shortened_prompts,
+    }
+
+
+def _forgetting(found: Forgetting) -> dict[str, Any]:
+    return {"pooled": _change(found.pooled), "suites": [_change(one) for one in found.suites]}
+
+
+def _change(change: SuiteChange) -> dict[str, Any]:
+    return {
+        "suite": change.suite,
+        "metric": change.metric,
+        "base": _measure(change.base),
+        "tuned": _measure(change.tuned),
+        "drop": _measure(change.drop),
+        "upper": _number(change.upper),
+        "margin": _number(change.margin),
+        "state": change.state,
+        "lost": change.lost,
+        "gained": change.gained,
+    }
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {
+        "usd_per_1k": _number(cost.usd_per_1k),
+        "usd_per_1k_all_in": _number(cost.usd_per_1k_all_in),
+        "p50_ms": _number(cost.p50_ms),
+        "p95_ms": _number(cost.p95_ms),
+        "probe_n": cost.probe_n,
+        "tokens_in": _number(cost.tokens_in),
+        "tokens_out": _number(cost.tokens_out),
+        "seconds_per_call": _number(cost.seconds_per_call),
+        "peak_memory_mib": _number(cost.peak_memory_mib),
+        "prepare_seconds": _number(cost.prepare_seconds),
+        "artefact_bytes": _number(cost.artefact_bytes),
+    }
+
+
+def _comparison(one: Comparison) -> dict[str, Any]:
+    return {
+        "contender": one.contender,
+        "against": one.against,
+        "difference": _measure(one.difference),
+        "method": one.method,
+        "p_value": _number(one.p_value),
+        "detectable": _number(one.detectable),
+        "rows_to_decide": one.rows_to_decide,
+    }

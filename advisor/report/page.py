@@ -1,0 +1,167 @@
+"""The report as one HTML file that needs nothing from the network and runs nothing else.
+
+Model output is hostile text: every template autoescapes, and the Content-Security-Policy
+admits only the one style and the one script whose hashes it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from advisor.core import Forgetting
+from advisor.report.audit import audit
+from advisor.report.figures import MISSING, known, listed, plural
+from advisor.report.jsonform import dumps, page_data
+from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
+from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
+from advisor.report.rows import worst_rows
+from advisor.report.scatter import drawable, front, marker, scatter
+from advisor.report.svg import picture
+from advisor.report.tables import contrasts, shared_method, standings_table
+from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
+
+_INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
+_OPENING = {"recommend": "Recommended", "cannot_tell": "Undecided", "none_feasible": "None fits"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of run.yaml: its text, or the entries below it."""
+
+    key: str
+    text: str
+    below: tuple[Entry, ...]
+
+
+def html(report: Report) -> str:
+    """The page; the same report gives the same bytes."""
+    style, script = _resource("report.css"), _resource("report.js")
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        data=_island(dumps(page_data(report))),
+        task=report.task,
+        verdict=report.verdict,
+        **_first_screen(report),
+        **_evidence(report),
+    )
+
+
+def _first_screen(report: Report) -> dict[str, object]:
+    return {
+        "opening": _OPENING[report.verdict.outcome],
+        "headline": visible(_tight(headline(report))),
+        "certainty": visible(_tight(certainty(report))),
+        "banner": limited_banner(report),
+        "tiles": tiles(report),
+        "about": lead(report.verdict),
+        "level": level(report.run),
+    }
+
+
+def _tight(text: str) -> str:
+    """The text with its intervals kept on one line."""
+    return _INTERVAL.sub("[\\1,\N{NO-BREAK SPACE}\\2]", text)
+
+
+def _evidence(report: Report) -> dict[str, object]:
+    standings = report.verdict.standings
+    shown, left_out = drawable(report)
+    kinds = [kind for kind in FAMILY_WORDS if kind in {family(one.axes) for one in standings}]
+    return {
+        "table": standings_table(report),
+        "markers": {kind: _marker(kind) for kind in kinds},
+        "legend": [(kind, FAMILY_WORDS[kind]) for kind in kinds],
+        "wide": scatter(report, width=1200.0, height=440.0),
+        "narrow": scatter(report, width=360.0, height=400.0),
+        "front": listed([one.contender for one in front(shown)] or ["nobody"], 12),
+        "left_out": listed(left_out, 12) if left_out else "",
+        "unchanged": unchanged_sentence(report),
+        "forgetting": forgetting_panels(report),
+        "bits": bits_panels(report),
+        "tuned": sum(isinstance(one.forgetting, Forgetting) for one in ranked(report.verdict)),
+        "contrasts": contrasts(report),
+        "method": shared_method(report),
+        "worst": worst_rows(report),
+        "losses": loss_panels(report),
+        "checks": audit(report),
+        "entries": _entries(report.run),
+    }
+
+
+def _marker(kind: str) -> Markup:
+    drawn = picture([marker(7, 7, kind, 4.2)], width=14, height=14, label=kind)
+    return Markup('<span class="key {}">{}</span>').format(kind, drawn)
+
+
+def _entries(run: Mapping[str, object]) -> tuple[Entry, ...]:
+    return tuple(_entry(str(key), value) for key, value in run.items())
+
+
+def _entry(key: str, value: object) -> Entry:
+    if isinstance(value, Mapping) and value:
+        return Entry(visible(key), "", _entries(value))
+    if isinstance(value, list | tuple) and any(isinstance(one, Mapping | list) for one in value):
+        below = tuple(_entry(str(at + 1), one) for at, one in enumerate(value))
+        return Entry(visible(key), "", below)
+    return Entry(visible(key), _plain(value), ())
+
+
+def _plain(value: object) -> str:
+    """A scalar or a flat list of run.yaml as text; nothing at all is an em dash."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if known(value) else MISSING
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(one) for one in value) or "none"
+    return visible(str(value), 2000) if value not in (None, "", {}) else MISSING
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _island(text: str) -> Markup:
+    """JSON that no HTML parser can leave early: `<`, `>` and `&` only as escapes."""
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _resource(name: str) -> str:
+    place = files("advisor.report") / "templates" / name
+    return place.read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        autoescape=True,
+        loader=FunctionLoader(_resource),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["plural"] = plural
+    made.filters["visible"] = visible
+    made.filters["tight"] = _tight
+    return made

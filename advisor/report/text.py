@@ -1,0 +1,111 @@
+"""The report as Markdown, short enough for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from advisor.core import Forgetting, SuiteChange
+from advisor.report.audit import audit
+from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
+from advisor.report.model import Report, level, ranked, visible
+from advisor.report.tables import Cell, standings_table
+from advisor.report.wording import (
+    GATE_WORDS,
+    certainty,
+    headline,
+    limited_banner,
+    unchanged_sentence,
+)
+
+_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits"})  # columns of words, set left
+_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
+
+
+def markdown(report: Report) -> str:
+    """The verdict, the standings, what was forgotten, and how it was measured."""
+    parts = [
+        f"## {_safe(report.task.title)}",
+        f"**{_safe(headline(report))}**",
+        *_opening(report),
+        "### Standings",
+        _standings(report),
+        "### Forgetting",
+        *_forgetting(report),
+        "### How it was measured",
+        _measured(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _safe(text: str) -> str:
+    """Text that stays inside its line and its table cell and starts no markup."""
+    return _SIGNS.sub(r"\\\1", " ".join(visible(text).split()))
+
+
+def _opening(report: Report) -> list[str]:
+    verdict, banner = report.verdict, limited_banner(report)
+    return [
+        f"> **{banner}**" if banner else "",
+        _safe(certainty(report)),
+        "\n".join(f"- {_safe(reason)}" for reason in verdict.because),
+        f"Next: {_safe(verdict.next_step)}" if verdict.next_step else "",
+    ]
+
+
+def _table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    names = list(heads)
+    rule = ["---" if name in _WORDS else "---:" for name in names]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [names, rule, *lines])
+
+
+def _standings(report: Report) -> str:
+    table = standings_table(report)
+    heads = ["Contender", *(f"{_safe(name)} ({_safe(unit)})" for name, unit in table.heads)]
+    lines = []
+    for line in table.lines:
+        name = f"**{_safe(line.name)}** (recommended)" if line.won else _safe(line.name)
+        lines.append([name, *map(_cell, line.cells), _safe(line.limits)])
+    return _table([*heads, "Limits"], lines)
+
+
+def _cell(cell: Cell) -> str:
+    joint = " " if cell.note.startswith("[") or cell.text == "unchanged" else ", "
+    return joint.join(part for part in (_safe(cell.text), _safe(cell.note)) if part)
+
+
+def _forgetting(report: Report) -> list[str]:
+    lines = []
+    for one in ranked(report.verdict):
+        if isinstance(one.forgetting, Forgetting):
+            for change in (one.forgetting.pooled, *one.forgetting.suites):
+                lines.append([_safe(one.contender), *_change(change)])
+    heads = ["Contender", "Suite", f"Lost ({level(report.run)})", "Upper bound", "Gate", "n"]
+    return [_table(heads, lines) if lines else "", _safe(unchanged_sentence(report))]
+
+
+def _change(change: SuiteChange) -> list[str]:
+    if change.metric == "bits_per_byte":
+        size = f"{decimal(change.drop.value, 3)} {bounds(change.drop, scale=1, places=3)}"
+        size, upper = f"{size} bits per byte", decimal(change.upper, 3)
+    else:
+        size, upper = f"{points_measure(change.drop)} points", points(change.upper, signed=False)
+    state = GATE_WORDS[change.state]
+    return [_safe(words(change.suite)), _safe(size), upper, state, f"{change.drop.n:,}"]
+
+
+def _measured(report: Report) -> str:
+    checks = [f"- {_safe(check.title)}: {_safe(check.finding)}" for check in audit(report)]
+    return "\n".join([*checks, *_run_lines(report.run, "")])
+
+
+def _run_lines(run: Mapping[str, object], prefix: str) -> list[str]:
+    lines: list[str] = []
+    for key, value in run.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            lines += _run_lines(value, f"{name}.")
+        else:
+            shown = MISSING if value is None or value != value else str(value)
+            lines.append(f"- {_safe(name)}: {_safe(shown)}")
+    return lines

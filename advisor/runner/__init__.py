@@ -1,0 +1,1 @@
+"""Running contenders: what calls models, and what remembers what they said."""

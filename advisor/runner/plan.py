@@ -1,0 +1,117 @@
+"""A plan: everything that is settled before the first answer."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from advisor import __version__
+from advisor.config import Recipe, Settings
+from advisor.contenders.composed import Tools
+from advisor.core import Policy, Task
+from advisor.data.digest import digest
+from advisor.measures.retention import Suite
+
+PACKAGES = (
+    "torch", "transformers", "peft", "bitsandbytes", "lm_eval", "sentence-transformers",
+    "faiss-cpu", "numpy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of one task. `data` maps the task's files to their sha256.
+
+    `final` is False when rows were left out, so that nobody ships on such a verdict.
+    """
+
+    task: Task
+    recipes: Mapping[str, Recipe]
+    settings: Settings
+    suites: tuple[Suite, ...]
+    tools: Tools
+    seed: int
+    final: bool
+    folder: Path
+    data: Mapping[str, str]
+
+    @property
+    def policy(self) -> Policy:
+        rules, prices = self.settings.policy, self.settings.prices
+        return Policy(
+            quality_margin=rules.quality_margin,
+            retention_margin=rules.retention_margin,
+            alpha=rules.alpha,
+            latency_limit_ms=self.task.context.latency_limit_ms,
+            max_failed=rules.max_failed,
+            horizon_months=rules.horizon_months,
+            calls_per_month=self.task.context.calls_per_month,
+            usd_per_machine_hour=prices.machine_hour,
+            utilisation=prices.utilisation,
+        )
+
+
+class Watch(Protocol):
+    """Told what the runner does; the command line draws it."""
+
+    def begin(self, contenders: Mapping[str, Recipe], rows: int) -> None: ...
+
+    def stage(self, contender: str, stage: str, total: int) -> None: ...
+
+    def advance(self, amount: int = 1) -> None: ...
+
+    def finish(self, contender: str, note: str) -> None: ...
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """The recipe's identity: its full content, defaults included, without its name."""
+    return digest(recipe.model_dump(mode="json"))
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """All settings, digests and versions, as run.yaml holds them."""
+    return {
+        "advisor": __version__,
+        "task": {"name": plan.task.name, "digest": plan.task.digest,
+                 "material": plan.task.material.digest, "test_rows": len(plan.task.test)},
+        "model": {"name": plan.tools.engine.name, "digest": plan.tools.engine.digest},
+        "embedder": {"name": plan.tools.embedder.name, "digest": plan.tools.embedder.digest},
+        "seed": plan.seed,
+        "final": plan.final,
+        "contenders": {
+            name: {"digest": recipe_digest(recipe), **recipe.model_dump(mode="json")}
+            for name, recipe in plan.recipes.items()
+        },
+        "retention": {suite.name: suite.digest for suite in plan.suites},
+        "policy": asdict(plan.policy),
+        "settings": plan.settings.model_dump(mode="json"),
+        "data": dict(plan.data),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": _machine(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    import os
+
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        pass  # not Linux, or not x86: the platform's own word stands
+    return {"system": platform.system(), "processor": model, "cores": os.cpu_count()}

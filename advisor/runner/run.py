@@ -1,0 +1,168 @@
+"""A run: every contender of a plan, a verdict, a report and the winner's bundle."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from advisor import report
+from advisor.config import LoraWeights
+from advisor.contenders.recipe import fits
+from advisor.core import SuiteScores, Trial, Verdict
+from advisor.decide import Evidence, decide
+from advisor.errors import AdvisorError, Busy
+from advisor.measures.forgetting import suspicious
+from advisor.measures.standing import standing
+from advisor.runner.journal import Journal, JournalError, RunLock
+from advisor.runner.plan import Plan, Watch, describe
+from advisor.runner.trial import base_retention, run_trial
+from advisor.ship.bundle import ModelIdentity, Origin, pack
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished run. `failed` maps contenders that could not be measured to the reason;
+    `skipped` those that do not fit the task."""
+
+    verdict: Verdict
+    folder: Path
+    failed: Mapping[str, str]
+    skipped: Mapping[str, str]
+
+
+def run(plan: Plan, watch: Watch) -> Finished:
+    """Measure what is not in the journal yet, decide, and write the run folder.
+
+    Raises AdvisorError when no contender could be measured, and Busy when another
+    process works on the same folder. An interruption leaves a run that the same call
+    continues.
+    """
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    skipped = {name: reason for name, recipe in plan.recipes.items()
+               if (reason := fits(recipe, plan.task.material))}
+    entered = {name: recipe for name, recipe in plan.recipes.items() if name not in skipped}
+    with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
+        started = time.time()
+        watch.begin(entered, len(plan.task.test))
+        trials, notes, failed = _trials(plan, journal, watch)
+        if not trials:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            raise AdvisorError(
+                f"no contender could be measured: {reasons or 'none fits the task'}",
+                fix="correct what is named above and run the same command again",
+            )
+        base = None
+        if any(trial.retention is not None for trial in trials):
+            watch.stage("base", "forgetting", 1)
+            base = base_retention(plan, journal)
+        verdict = _verdict(plan, trials, base)
+        described = {
+            **describe(plan), "measured": notes, "failed": failed, "skipped": skipped,
+            "seconds_of_this_call": round(time.time() - started, 1),
+        }
+        _write(plan, trials, verdict=verdict, described=described)
+    return Finished(verdict, plan.folder, failed, skipped)
+
+
+def _trials(
+    plan: Plan, journal: Journal, watch: Watch
+) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str]]:
+    trials, notes, failed = [], {}, {}
+    for name, recipe in plan.recipes.items():
+        if fits(recipe, plan.task.material):
+            continue
+        try:
+            trial, notes[name] = run_trial(name, recipe, plan=plan, journal=journal, watch=watch)
+        except (Busy, JournalError):
+            raise  # these stop the whole run: nothing more can be kept
+        except AdvisorError as error:
+            failed[name] = str(error)
+            watch.finish(name, "could not be measured")
+        except Exception as error:  # one contender's crash must not cost the others
+            log.exception("%s crashed", name)
+            failed[name] = f"crashed with {type(error).__name__}: {error}"
+            watch.finish(name, "crashed")
+        else:
+            trials.append(trial)
+            watch.finish(name, _said(trial))
+    return tuple(trials), notes, failed
+
+
+def _said(trial: Trial) -> str:
+    credits = [row.grade.credit for row in trial.rows if row.grade.credit is not None]
+    return f"{sum(credits) / len(credits):.3f}" if credits else "nothing could be graded"
+
+
+def _verdict(
+    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None
+) -> Verdict:
+    policy, task = plan.policy, plan.task
+    standings = tuple(
+        standing(trial, policy, base, primary=task.primary, seed=plan.seed) for trial in trials
+    )
+    for place in standings:
+        if place.forgetting != "unchanged" and suspicious(place.forgetting):
+            raise AdvisorError(
+                f"{place.contender}: its tuned weights score exactly as the base on every "
+                "retention item; the adapter was probably not applied",
+                fix=f"delete {plan.folder} and run again; if it stays, report it as a bug",
+            )
+    credits = {
+        trial.contender: {
+            row.example.question.id: row.grade.credit
+            for row in trial.rows
+            if row.grade.credit is not None
+        }
+        for trial in trials
+    }
+    groups = {example.question.id: example.group for example in task.test}
+    floors = [trial.contender for trial in trials
+              if plan.recipes[trial.contender].prompt.kind == "none"]
+    evidence = Evidence(credits, groups, standings, floors[0] if floors else None, plan.final)
+    return decide(evidence, policy, seed=plan.seed)
+
+
+def _write(
+    plan: Plan, trials: tuple[Trial, ...], *, verdict: Verdict, described: Mapping[str, Any]
+) -> None:
+    text = yaml.safe_dump(dict(described), sort_keys=False, allow_unicode=True)
+    staged = plan.folder / ".run.yaml.new"
+    staged.write_text(text, encoding="utf-8")
+    os.replace(staged, plan.folder / "run.yaml")
+    report.write(report.Report(plan.task, trials, verdict, described), plan.folder)
+    winner = plan.folder / "winner"
+    if verdict.winner is None:
+        shutil.rmtree(winner, ignore_errors=True)
+        return
+    pack(plan.folder / "contenders" / verdict.winner / "system", winner, _origin(plan, verdict))
+
+
+def _origin(plan: Plan, verdict: Verdict) -> Origin:
+    assert verdict.winner is not None
+    place = next(s for s in verdict.standings if s.contender == verdict.winner)
+    recipe = plan.recipes[verdict.winner]
+    quality = place.quality
+    return Origin(
+        contender=verdict.winner,
+        task={"name": plan.task.name, "digest": plan.task.digest},
+        recipe=recipe.model_dump_json(),
+        base=ModelIdentity(plan.tools.engine.name, plan.tools.engine.digest),
+        embedder=ModelIdentity(plan.tools.embedder.name, plan.tools.embedder.digest),
+        precision=plan.settings.precision,
+        data=plan.data,
+        metrics={
+            "primary": plan.task.primary, "value": quality.value, "low": quality.low,
+            "high": quality.high, "n": quality.n, "final": verdict.final,
+            "tuned": isinstance(recipe.weights, LoraWeights),
+        },
+    )

@@ -1,0 +1,123 @@
+"""A bundle: one folder that answers, and a manifest that vouches for every byte of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from advisor import __version__
+from advisor.engines.models import file_digest
+from advisor.errors import AdvisorError, Faults
+
+MANIFEST = "manifest.json"
+VERSION = 1
+# Plain data and safetensors only: nothing that runs code when it is read.
+ALLOWED = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".npy")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which weights a bundle needs beside its own: found by name, checked by digest."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a bundle comes from. `data` maps each file it was made from to its sha256."""
+
+    contender: str
+    task: Mapping[str, str]
+    recipe: str
+    base: ModelIdentity
+    embedder: ModelIdentity
+    precision: str
+    data: Mapping[str, str]
+    metrics: Mapping[str, Any]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of every file below `folder`, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def pack(system: Path, target: Path, origin: Origin) -> None:
+    """Copy a saved system to `target` with its manifest, replacing an older bundle whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".packing-"))
+    try:
+        shutil.copytree(system, staging, dirs_exist_ok=True)
+        manifest = {
+            "version": VERSION,
+            "advisor": __version__,
+            **asdict(origin),
+            "files": digests(staging),
+        }
+        text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        (staging / MANIFEST).write_text(text, encoding="utf-8")
+        staging.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def verify(folder: Path) -> Mapping[str, Any]:
+    """The manifest, once every file has been found to be the one it names.
+
+    Raises Faults naming each file that is changed, missing, unlisted or of a kind that
+    does not belong into a bundle. Nothing else in the folder has been read by then.
+    """
+    manifest = _manifest(folder)
+    listed: dict[str, str] = manifest["files"]
+    found = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*"))
+             if p.is_file() or p.is_symlink()}
+    faults = [f"{name}: missing" for name in sorted(set(listed) - set(found))]
+    for name, path in found.items():
+        if name == MANIFEST:
+            continue
+        if path.is_symlink() or path.suffix not in ALLOWED:
+            faults.append(f"{name}: does not belong into a bundle (allowed: {' '.join(ALLOWED)})")
+        elif name not in listed:
+            faults.append(f"{name}: not in the manifest")
+        elif file_digest(path) != listed[name]:
+            faults.append(f"{name}: its content is not what the manifest says")
+    if faults:
+        raise Faults(
+            f"{folder} is refused", faults, fix="copy the bundle again, or run the task again"
+        )
+    return manifest
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise AdvisorError(
+            f"{folder} is no bundle: it has no {MANIFEST}",
+            fix="name a run folder with a winner/, or a bundle",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise AdvisorError(
+            f"{path} cannot be read: {error}", fix="copy the bundle again"
+        ) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise AdvisorError(f"{path} is not a manifest", fix="copy the bundle again")
+    if manifest.get("version") != VERSION:
+        raise AdvisorError(
+            f"{path} has version {manifest.get('version')!r}, expected {VERSION}",
+            fix="pip install --upgrade adaptation-advisor",
+        )
+    return manifest

@@ -1,0 +1,252 @@
+"""The page in a real browser: quiet, closed to the network, and usable on a phone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from report_fixture import build_report
+
+from advisor.report import write
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Dialog, Page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"
+)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+ADDRESS = "http://127.0.0.1:9/"
+
+_SHAPES = (
+    "<script>{js}</script>",
+    "</script><script>{js}</script>",
+    "<img src=x onerror={js}>",
+    "\"'><img src={url} onerror='{js}'>",
+    "<svg onload={js}>",
+    "</title><svg/onload={js}>",
+    "<svg><script>{js}</script></svg>",
+    "</svg><script>{js}</script>",
+    "<iframe srcdoc='<script>{js}</script>'></iframe>",
+    "<iframe src='javascript:{js}'></iframe>",
+    "<body onload={js}>",
+    "<details open ontoggle={js}>",
+    "<input autofocus onfocus={js}>",
+    "<video><source onerror={js}></video>",
+    "<a href='javascript:{js}'>click</a>",
+    "<link rel=stylesheet href={url}>",
+    "<style>@import '{url}';</style>",
+    "</style><script>{js}</script>",
+    "<meta http-equiv=refresh content='0;url={url}'>",
+    "<base href={url}>",
+    "<form action={url}><button autofocus>go</button></form>",
+    "<object data={url}></object>",
+    "<embed src={url}>",
+    "<math><mtext><script>{js}</script></mtext></math>",
+    "<!--<script>{js}//-->",
+    "]]><script>{js}</script>",
+    "{{{{ 7*7 }}}}{{% for x in y %}}",
+    "${{{js}}}",
+    "`{js}`",
+    "\\u003cscript\\u003e{js}\\u003c/script\\u003e",
+    "&lt;script&gt;{js}&lt;/script&gt;",
+    "&#60;script&#62;{js}",
+    "%3Cscript%3E{js}",
+    "' onmouseover='{js}' x='",
+    '" autofocus onfocus="{js}" x="',
+    "\u2028{js}\u2029",
+    "\x00<script>{js}</script>",
+    "\ud800<script>{js}</script>",
+    "\u202e<script>{js}</script>",
+    "\x1b[2J<script>{js}</script>",
+    "<scr<script>ipt>{js}</scr</script>ipt>",
+    "<ScRiPt src={url}></sCrIpT>",
+    "<img srcset={url}>",
+    "<div style='background:url({url})'>",
+    "<template><script>{js}</script></template>",
+    "<noscript><p title='</noscript><img src=x onerror={js}>'>",
+    "<textarea></textarea><script>{js}</script>",
+    "</details></section></main></body></html><script>{js}</script>",
+    "<table><td background={url}>",
+    "<marquee onstart={js}>",
+)
+PAYLOADS = tuple(shape.format(js="alert(1)", url=ADDRESS) for shape in _SHAPES)
+
+
+@dataclass
+class Seen:
+    """What a page did besides showing itself."""
+
+    console: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("report")
+    write(build_report(), made / "plain")
+    write(build_report(rows=60, final=False, hostile=PAYLOADS), made / "hostile")
+    return made
+
+
+def opened(
+    browser: Browser, path: Path, *, width: int = 1280, scheme: Literal["light", "dark"] = "light"
+) -> tuple[Page, Seen]:
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page, seen = context.new_page(), Seen()
+    page.on("console", lambda said: seen.console.append(said.text))
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("request", lambda asked: seen.requests.append(asked.url))
+
+    def dismiss(dialog: Dialog) -> None:
+        seen.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    page.goto((path / "report.html").as_uri())
+    return page, seen
+
+
+def leads(page: Page) -> list[str]:
+    """The contenders in the order in which the standings show them."""
+    found: list[str] = page.locator(".standings tbody th b").all_inner_texts()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["plain", "hostile"])
+def test_the_page_is_quiet_and_asks_for_nothing_but_itself(
+    browser: Browser, folder: Path, kind: str
+) -> None:
+    page, seen = opened(browser, folder / kind)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    for control in page.locator("thead button").all():
+        control.click()
+    page.wait_for_timeout(300)
+    assert seen == Seen(requests=[(folder / kind / "report.html").as_uri()])
+    assert page.locator("section").count() == 7
+
+
+def test_fifty_hostile_texts_are_shown_as_text(browser: Browser, folder: Path) -> None:
+    page, seen = opened(browser, folder / "hostile")
+    assert len(PAYLOADS) == 50
+    assert page.locator("script").count() == 2
+    assert page.locator("img, iframe, object, embed, form, base, video, link").count() == 0
+    assert "alert(1)" in (page.locator(".rows").text_content() or "")
+    assert seen.dialogs == []
+
+
+def test_the_policy_stops_a_script_that_was_let_in(
+    browser: Browser, tmp_path: Path, folder: Path
+) -> None:
+    page = (folder / "plain" / "report.html").read_text("utf-8")
+    planted = page.replace("</main>", f"<script>alert(1)</script><img src={ADDRESS}></main>")
+    (tmp_path / "report.html").write_text(planted, "utf-8")
+    _, seen = opened(browser, tmp_path)
+    assert seen.dialogs == []
+    for kind in ("inline script", "image"):
+        assert any(kind in said and "Content Security Policy" in said for said in seen.console)
+
+
+def test_a_click_on_a_column_sorts_it_both_ways(browser: Browser, folder: Path) -> None:
+    page, _ = opened(browser, folder / "plain")
+    assert leads(page)[0] == "rag-lora"
+    cost = page.locator(".standings thead button", has_text="Cost")
+    cost.click()
+    assert leads(page)[0] == "majority"
+    cost.press("Enter")
+    assert leads(page)[0] == "nearest-8"
+    head = page.locator(".standings thead th", has_text="Cost")
+    assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_what_was_not_measured_sorts_last_both_ways(browser: Browser, folder: Path) -> None:
+    page, _ = opened(browser, folder / "plain")
+    memory = page.locator(".standings thead button", has_text="Memory")
+    for _ in range(2):
+        memory.click()
+        assert leads(page)[-1] == "majority"
+
+
+def test_rows_can_be_filtered_by_text_and_by_kind(browser: Browser, folder: Path) -> None:
+    page, _ = opened(browser, folder / "plain")
+    shown = page.locator("details.row:visible")
+    assert shown.count() == 25
+    page.locator("#only").select_option("unread")
+    assert 0 < shown.count() < 25
+    page.locator("#only").select_option("")
+    page.locator("#find").fill("no row has this text")
+    assert shown.count() == 0
+    assert page.locator("#found").inner_text() == "0 rows"
+
+
+@pytest.mark.parametrize("kind", ["plain", "hostile"])
+def test_the_page_never_scrolls_sideways(browser: Browser, folder: Path, kind: str) -> None:
+    page, _ = opened(browser, folder / kind)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_chart_labels_do_not_cover_each_other(browser: Browser, folder: Path) -> None:
+    page, _ = opened(browser, folder / "plain")
+    for width, chart in ((1280, ".wide"), (390, ".narrow")):
+        page.set_viewport_size({"width": width, "height": 800})
+        boxes = page.evaluate(
+            "(chart) => [...document.querySelectorAll(`.scatter ${chart} text.label`)].map((one) =>"
+            " { const b = one.getBBox(); return [b.x, b.y + 2, b.x + b.width, b.y + b.height - 2];"
+            " })",
+            chart,
+        )
+        assert len(boxes) == 8
+        for at, one in enumerate(boxes):
+            for other in boxes[at + 1 :]:
+                assert (
+                    one[2] <= other[0]
+                    or other[2] <= one[0]
+                    or one[3] <= other[1]
+                    or other[3] <= one[1]
+                ), (one, other)
+
+
+def test_every_picture_has_a_name_and_every_control_takes_the_focus(
+    browser: Browser, folder: Path
+) -> None:
+    page, _ = opened(browser, folder / "plain")
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('svg')].filter((one) => "
+        "!one.getAttribute('aria-label') || !one.querySelector('title')).length"
+    )
+    assert unnamed == 0
+    page.locator(".standings thead button").first.focus()
+    assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+
+
+def test_dark_and_light_are_told_apart(browser: Browser, folder: Path) -> None:
+    papers = set()
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page, _ = opened(browser, folder / "plain", scheme=scheme)
+        papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(papers) == 2
