@@ -8,6 +8,7 @@ a file are reported together with their lines.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -82,7 +83,10 @@ class LoraWeights(Strict):
     batch_size: Annotated[int, Field(ge=1)] = Field(8, description="Rows per update.")
     warmup: Share = Field(0.1, description="Share of the updates spent warming up.")
     checks: Annotated[int, Field(ge=1)] = Field(
-        4, description="How often dev loss is taken; the best checkpoint is kept."
+        2, description="How often dev loss is taken; the best checkpoint is kept."
+    )
+    check_rows: Annotated[int, Field(ge=1)] = Field(
+        64, description="Rows of dev, evenly spread, that a check looks at."
     )
 
 
@@ -189,7 +193,7 @@ class PolicyFile(Strict):
     """The rule book of the verdict."""
 
     quality_margin: Share = Field(0.05, description="A smaller loss of quality does not matter.")
-    retention_margin: Share = Field(0.05, description="Allowed loss of retention accuracy.")
+    retention_margin: Share = Field(0.10, description="Allowed loss of retention accuracy.")
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     max_failed: Share = Field(0.01, description="Share of calls that may fail.")
     horizon_months: Positive = Field(12.0, description="Preparation is spread over these months.")
@@ -214,7 +218,7 @@ class Settings(Strict):
     )
     seed: Count = 0
     latency_probe: Annotated[int, Field(ge=1)] = Field(
-        8, description="Calls made one at a time to measure latency."
+        5, description="Calls made one at a time to measure latency."
     )
     retention: tuple[str, ...] = Field(
         ("general_knowledge", "everyday_physics", "grammar", "last_word", "plain_text"),
@@ -235,13 +239,15 @@ def load(path: Path, model: type[Model]) -> Model:
     try:
         raw = yaml.safe_load(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
         raise AdvisorError(f"{path}: not valid YAML: {error}", fix=f"edit {path}") from error
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):
         raise AdvisorError(f"{path}: expected keys and values, found {type(raw).__name__}",
                            fix=f"edit {path}")
+    if twice := list(_twice(root)):
+        raise Faults(str(path), twice, fix=f"edit {path}")
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -273,6 +279,18 @@ def _explain(fault: Any, model: type[Strict], root: yaml.Node | None) -> str:
         return f"{prefix}: required key is missing"
     message = re.sub(r"^Value error, ", "", fault["msg"])
     return f"{prefix}: {message}, found {fault['input']!r}" if path else message
+
+
+def _twice(node: yaml.Node | None) -> Iterator[str]:
+    """Keys given more than once: YAML would silently take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                yield f"line {line}: {key.value}: given twice, first on line {seen[key.value]}"
+            seen[key.value] = line
+            yield from _twice(value)
 
 
 def _line(node: yaml.Node | None, path: list[Any]) -> int | None:

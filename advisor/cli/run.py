@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from advisor.cli.tools import fake, real
 from advisor.config import Recipe, Settings
 from advisor.core import Task, Verdict
 from advisor.data.task import load_task
+from advisor.errors import AdvisorError
 from advisor.measures.retention import load_suites
 from advisor.report import Report, verdict_json
 from advisor.runner.plan import Plan
@@ -52,8 +54,9 @@ def execute(options: argparse.Namespace) -> int:
     recipes = {name: workspace.recipe(name) for name in options.contender or workspace.recipes()}
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
+    shared: dict[str, Any] = {}
     plans = [
-        _plan(workspace, settings, recipes, (task, folder), options)
+        replace(_plan(workspace, settings, recipes, (task, folder), options), shared=shared)
         for task, folder in zip(tasks, folders, strict=True)
     ]
     console = Console(stderr=options.json, highlight=False)
@@ -73,6 +76,8 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _settings(workspace: Workspace, options: argparse.Namespace) -> Settings:
+    if options.seed is not None and options.seed < 0:
+        raise AdvisorError(f"seed: expected 0 or more, found {options.seed}", fix="--seed 0")
     given = {"seed": options.seed, "model": options.model}
     changes = {key: value for key, value in given.items() if value is not None}
     return workspace.settings().model_copy(update=changes)

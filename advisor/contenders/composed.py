@@ -13,7 +13,7 @@ import numpy as np
 
 from advisor.config import LoraWeights, Recipe
 from advisor.contenders import retrieval
-from advisor.contenders.prompt import FixedShots, NearestShots, Passage, Prompt, Shots, fit
+from advisor.contenders.prompt import FixedShots, NearestShots, Passage, Prompt, Shot, Shots, fit
 from advisor.core import Answer, Engine, Example, Message, Question, Usage
 from advisor.engines.embedders import Embedder
 from advisor.errors import AdvisorError
@@ -53,7 +53,7 @@ class Composed:
 
     def prompts(self, questions: Sequence[Question], *, room: int) -> list[Prompt]:
         """The prompt of each question within `room` tokens."""
-        chosen = self.shots.choose(questions)
+        chosen = self._shown(self.shots.choose(questions))
         read: list[tuple[Passage, ...]] = [()] * len(questions)
         if self.index is not None:
             texts = [question.text for question in questions]
@@ -61,6 +61,19 @@ class Composed:
         return [
             fit(self.engine, self.manner.instruction, question, around=around, room=room)
             for question, around in zip(questions, zip(chosen, read, strict=True), strict=True)
+        ]
+
+    def _shown(self, chosen: list[tuple[Example, ...]]) -> list[tuple[Shot, ...]]:
+        """Shots as they are shown: a contender that reads is shown how to use passages."""
+        unique = {example.question.id: example for row in chosen for example in row}
+        read: dict[str, tuple[Passage, ...]] = {}
+        if self.index is not None and unique:
+            texts = [example.question.text for example in unique.values()]
+            found = self.index.search(texts, self.recipe.retrieval.top_k)
+            read = dict(zip(unique, found, strict=True))
+        return [
+            tuple(Shot(example, read.get(example.question.id, ())) for example in row)
+            for row in chosen
         ]
 
     def ask(self, questions: Sequence[Question]) -> list[tuple[Message, ...]]:
@@ -88,7 +101,7 @@ class Composed:
             "recipe": self.recipe.model_dump(mode="json"),
             "manner": asdict(self.manner),
         }
-        text = json.dumps(described, ensure_ascii=False, indent=2)
+        text = json.dumps(described, indent=2)
         (folder / "system.json").write_text(text + "\n", encoding="utf-8")
         _save_shots(self.shots, folder)
         if self.index is not None:
@@ -148,7 +161,7 @@ def _save_shots(shots: Shots, folder: Path) -> None:
         )
     with (folder / "shots.jsonl").open("w", encoding="utf-8") as stream:
         for example in examples:
-            stream.write(json.dumps(asdict(example), ensure_ascii=False) + "\n")
+            stream.write(json.dumps(asdict(example)) + "\n")  # ASCII: U+2028 would end a line
 
 
 def _load_shots(recipe: Recipe, folder: Path, embedder: Embedder) -> Shots:

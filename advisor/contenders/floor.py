@@ -27,7 +27,7 @@ class Floor:
             yield Answer(question.id, self.majority if known else question.choices[0], FREE)
 
     def save(self, folder: Path) -> None:
-        text = json.dumps({"majority": self.majority}, ensure_ascii=False)
+        text = json.dumps({"majority": self.majority})
         (folder / "floor.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -22,6 +22,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """A solved example as shown: with the passages that were retrieved for it, if any."""
+
+    example: Example
+    passages: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation that fits the context, and what had to be left out for that.
 
@@ -35,7 +43,10 @@ class Prompt:
 
 
 class Shots(Protocol):
-    """Chooses solved examples for each question; the most telling one comes last."""
+    """Chooses solved examples for each question; the most telling one comes last.
+
+    A question that is itself an example, as in a lesson, is never shown its own answer.
+    """
 
     def choose(self, questions: Sequence[Question]) -> list[tuple[Example, ...]]: ...
 
@@ -47,7 +58,10 @@ class FixedShots:
     examples: tuple[Example, ...]
 
     def choose(self, questions: Sequence[Question]) -> list[tuple[Example, ...]]:
-        return [self.examples] * len(questions)
+        return [
+            tuple(example for example in self.examples if example.question != question)
+            for question in questions
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +78,12 @@ class NearestShots:
             return []
         likeness = self.embedder.embed([q.text for q in questions]) @ self.vectors.T
         # A stable sort, so that equal texts always come in the order of the file.
-        order = np.argsort(-likeness, axis=1, kind="stable")[:, : self.count]
-        return [tuple(self.pool[i] for i in reversed(row)) for row in order.tolist()]
+        order = np.argsort(-likeness, axis=1, kind="stable")[:, : self.count + 1]
+        chosen = []
+        for question, row in zip(questions, order.tolist(), strict=True):
+            others = [self.pool[i] for i in row if self.pool[i].question != question]
+            chosen.append(tuple(reversed(others[: self.count])))
+        return chosen
 
 
 def fixed_shots(train: Sequence[Example], count: int, *, seed: int) -> FixedShots:
@@ -86,17 +104,15 @@ def compose(
     instruction: str,
     question: Question,
     *,
-    shots: Sequence[Example] = (),
+    shots: Sequence[Shot] = (),
     passages: Sequence[Passage] = (),
 ) -> tuple[Message, ...]:
-    """The conversation, one turn a shot; passages stand before the question."""
+    """The conversation, one exchange a shot; passages stand before their question."""
     messages = [Message("system", instruction.strip())]
     for shot in shots:
-        messages.append(Message("user", _ask(shot.question)))
-        messages.append(Message("assistant", shot.targets[0]))
-    read = "".join(f"{passage.text.strip()}\n\n" for passage in passages)
-    ask = _ask(question)
-    messages.append(Message("user", f"{read}Question: {ask}" if read else ask))
+        messages.append(Message("user", _turn(shot.example.question, shot.passages)))
+        messages.append(Message("assistant", shot.example.targets[0]))
+    messages.append(Message("user", _turn(question, passages)))
     return tuple(messages)
 
 
@@ -105,7 +121,7 @@ def fit(
     instruction: str,
     question: Question,
     *,
-    around: tuple[Sequence[Example], Sequence[Passage]],
+    around: tuple[Sequence[Shot], Sequence[Passage]],
     room: int,
 ) -> Prompt:
     """Compose within `room` tokens. `around` is (shots, passages).
@@ -121,18 +137,25 @@ def fit(
         if len(tokens) <= room:
             return Prompt(messages, tokens, tuple(passages), tuple(dropped))
         if shots:
-            dropped.append(f"shot {shots.pop(0).question.id}")
+            dropped.append(f"shot {shots.pop(0).example.question.id}")
         elif passages:
             dropped.append(f"passage of {passages.pop().document}")
         else:
             return Prompt(messages, (), (), tuple(dropped))
 
 
+def _turn(question: Question, passages: Sequence[Passage]) -> str:
+    read = "".join(f"{passage.text.strip()}\n\n" for passage in passages)
+    return f"{read}Question: {_ask(question)}" if read else _ask(question)
+
+
 def _ask(question: Question) -> str:
     if not question.choices:
         return question.text
+    letters = [f"{letter})" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+    if len(question.choices) > len(letters):
+        letters = ["-"] * len(question.choices)
     lines = "\n".join(
-        f"{letter}) {choice}"
-        for letter, choice in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", question.choices, strict=False)
+        f"{letter} {choice}" for letter, choice in zip(letters, question.choices, strict=False)
     )
     return f"{question.text}\n{lines}"

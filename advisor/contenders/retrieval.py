@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class DenseIndex:
         with (folder / "passages.jsonl").open("w", encoding="utf-8") as stream:
             for passage in self.passages:
                 row = {"document": passage.document, "text": passage.text}
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                stream.write(json.dumps(row) + "\n")  # ASCII: U+2028 would end a line
         np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
 
     @cached_property
@@ -120,11 +121,14 @@ def _units(body: str) -> list[str]:
     """Sentences, list items and whole tables."""
     units: list[str] = []
     for block in re.split(r"\n\s*\n", body):
-        if block.lstrip().startswith("|"):
-            units.append(block.strip())
-        elif re.match(r"\s*([-*]|\d+\.)\s", block):
-            units += [line.strip() for line in block.splitlines() if line.strip()]
-        else:
-            flat = " ".join(block.split())
-            units += [unit for unit in re.split(r"(?<=[.!?])\s+(?=[A-Z0-9\"'])", flat) if unit]
+        # A caption may stand right above a table, or a note right below it.
+        for table, lines in groupby(block.split("\n"), lambda line: line.lstrip()[:1] == "|"):
+            text = "\n".join(lines).strip()
+            if table:
+                units.append(text)
+            elif re.match(r"([-*]|\d+\.)\s", text):
+                units += [line.strip() for line in text.splitlines() if line.strip()]
+            else:
+                flat = " ".join(text.split())
+                units += [unit for unit in re.split(r"(?<=[.!?])\s+(?=[A-Z0-9\"'])", flat) if unit]
     return units

@@ -87,7 +87,12 @@ def _packaged(name: str, tried: list[str]) -> ModelFiles | None:
 
 
 def _local(name: str, tried: list[str]) -> ModelFiles | None:
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except (OSError, RuntimeError, ValueError):  # no such place, no such home, no path at all
+        tried.append(f"{name} (no config.json there)")
+        return None
     if path.is_file() and path.suffix == ".gguf":
         return _dequantised(path.stem, path)
     if (path / "config.json").is_file():
@@ -160,8 +165,11 @@ def _dequantise(gguf: Path, target: Path) -> None:
         tokenizer.save_pretrained(staging)
         # One rename publishes the folder whole; a second process that was faster wins.
         staging.rename(target)
-    except OSError:
+    except Exception as error:  # the reader raises many kinds for a file that is cut or damaged
         if not (target / "config.json").is_file():
-            raise
+            raise AdvisorError(
+                f"{gguf} cannot be dequantised into {target}: {error}",
+                fix="fetch the file again, and see that the disk has space",
+            ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

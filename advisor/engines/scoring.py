@@ -68,8 +68,9 @@ def _trees(pairs: Sequence[Pair], context_length: int) -> list[_Tree]:
     for index, (context, continuation) in enumerate(pairs):
         if not continuation:
             continue  # nothing to say has probability 1
-        # lm-eval's own rule: too long a context loses its beginning.
-        room = context_length - len(continuation)
+        # lm-eval's own rule: too long a context loses its beginning. The last token is
+        # predicted but never fed, so one more than the model reads may stand in a row.
+        room = context_length + 1 - len(continuation)
         by_context.setdefault(context[-room:] if room > 0 else context[-1:], []).append(
             (index, continuation)
         )

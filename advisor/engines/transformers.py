@@ -197,6 +197,7 @@ def _read_tokenizer(files: ModelFiles) -> Any:
 
 def _read(weights: _Weights) -> Any:
     """The model ready to answer: frozen, on the GPU if there is one, adapter applied."""
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     dtype = getattr(torch, weights.dtype)
@@ -211,7 +212,7 @@ def _read(weights: _Weights) -> Any:
         model = AutoModelForCausalLM.from_pretrained(
             str(weights.files.folder), dtype=dtype, **extra
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SafetensorError) as error:
         raise _unusable(weights.files, error) from error
     if weights.scheme == "none" and torch.cuda.is_available():
         model = _on_gpu(model)

@@ -31,13 +31,19 @@ class EngineModel(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
     ) -> list[tuple[float, bool]]:
         return self.engine.score([(tuple(ctx), tuple(cont)) for _, ctx, cont in requests])
 
+    def loglikelihood(
+        self, requests: Any, disable_tqdm: bool = False
+    ) -> list[tuple[float, bool]]:
+        scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
+        return scores
+
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
         pairs, owners = [], []
         for owner, request in enumerate(requests):
             windows = get_rolling_token_windows(
                 token_list=self.tok_encode(request.args[0]),
                 prefix_token=self.prefix_token_id,
-                max_seq_len=self.engine.context_length - 1,
+                max_seq_len=self.engine.context_length,
                 context_len=1,
             )
             for context, continuation in map(make_disjoint_window, windows):

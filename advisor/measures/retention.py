@@ -22,6 +22,9 @@ from advisor.data.digest import digest
 from advisor.errors import AdvisorError
 
 
+FEWSHOT_SEED = 1234  # lm-eval's own default
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
     """One lm-eval task: a name it knows, or the content of a YAML file with its data.
@@ -42,6 +45,11 @@ def load_suites(names: Sequence[str], find: Callable[[str], Path | None]) -> tup
 
 def measure(engine: Engine, suites: Sequence[Suite]) -> dict[str, SuiteScores]:
     """Score every item of every suite on the engine's weights, without a chat template."""
+    if not suites:
+        raise AdvisorError(
+            "no retention suite is listed, so forgetting cannot be measured",
+            fix="name suites under `retention` in advisor.yaml, or drop the tuned contenders",
+        )
     with _quiet_and_offline():
         samples = _evaluate(engine, suites)
     return {
@@ -57,11 +65,14 @@ def _load(name: str, path: Path | None) -> Suite:
     try:
         # A safe load also refuses `!function`: a suite must not bring code along.
         config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
         raise AdvisorError(
             f"{path}: not an lm-eval task of plain YAML: {error}",
             fix="write doc_to_text and doc_to_target as Jinja templates, without !function",
         ) from error
+    if not isinstance(config, dict) or not isinstance(config.get("task"), str):
+        raise AdvisorError(f"{path}: not an lm-eval task: it has no key `task`",
+                           fix=f"edit {path}")
     files = _data_files(path, config)
     content = [text, *(files[split].read_text(encoding="utf-8") for split in sorted(files))]
     if files:
@@ -98,13 +109,16 @@ def _evaluate(engine: Engine, suites: Sequence[Suite]) -> Mapping[str, list[dict
     from advisor.measures.lm_eval_model import EngineModel
 
     bundled = any(suite.config is None for suite in suites)
-    result = lm_eval.simple_evaluate(
-        model=EngineModel(engine),
-        tasks=[dict(suite.config) if suite.config else suite.name for suite in suites],
-        # Scanning the bundled tasks takes half a minute: only when one is asked for.
-        task_manager=TaskManager(include_defaults=bundled),
-        bootstrap_iters=0,
-        log_samples=True,
+    # Scanning the bundled tasks takes half a minute: only when one is asked for.
+    loaded = TaskManager(include_defaults=bundled).load(
+        [dict(suite.config) if suite.config else suite.name for suite in suites]
+    )
+    for task in loaded["tasks"].values():
+        task.set_fewshot_seed(seed=FEWSHOT_SEED)
+        if task.get_config("num_fewshot") is None:
+            task.set_config(key="num_fewshot", value=0)
+    result = lm_eval.evaluate(
+        lm=EngineModel(engine), task_dict=loaded, bootstrap_iters=0, log_samples=True
     )
     samples: Mapping[str, list[dict[str, Any]]] = result["samples"]
     return samples

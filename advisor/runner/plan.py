@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +38,9 @@ class Plan:
     final: bool
     folder: Path
     data: Mapping[str, str]
+    # Stages by content key, shared by the plans of one command: the base model's
+    # retention is the same for every task.
+    shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:

@@ -43,6 +43,7 @@ class Opened:
     """A prepared system, read from disk only if some stage really needs it."""
 
     open: Callable[[], tuple[System, Engine | None]]
+    warm: bool = False
     _live: tuple[System, Engine | None] | None = None
 
     @property
@@ -146,6 +147,7 @@ def _answers(
     answers = {answer.question_id: answer for answer in stored.values()}
     by_id = {question.id: question for question in waiting}
     if waiting:
+        opened.warm = True
         for answer in opened.system.answer(waiting):
             journal.put(key, by_id[answer.question_id], answer)
             answers[answer.question_id] = answer
@@ -165,11 +167,15 @@ def retention_of(
     """Scores on every retention suite, from the journal or measured now."""
     stage = key.stage("retention " + digest([suite.digest for suite in plan.suites]))
     stored = journal.stage(stage)
+    if stored is None and stage in plan.shared:
+        stored = plan.shared[stage]
+        journal.put_stage(stage, "retention", stored, contender=key.contender)
     if stored is None:
         assert opened.engine is not None, "a tuned contender has an engine"
         scores = retention.measure(opened.engine, plan.suites)
         stored = {name: asdict(suite) for name, suite in scores.items()}
         journal.put_stage(stage, "retention", stored, contender=key.contender)
+    plan.shared[stage] = stored
     return {name: SuiteScores(**suite) for name, suite in stored.items()}
 
 
@@ -177,7 +183,7 @@ def _probe(
     key: AnswerKey, opened: Opened, *, plan: Plan, journal: Journal,
     answers: Mapping[str, Answer],
 ) -> Mapping[str, Any]:
-    """Calls one at a time, evenly spread over the test rows, after one to warm up."""
+    """Calls one at a time, evenly spread over the test rows, on a warm system."""
     test, wanted = plan.task.test, plan.settings.latency_probe
     step = max(1, len(test) // wanted)
     chosen = [example.question for example in test[::step]][:wanted]
@@ -186,7 +192,8 @@ def _probe(
     if stored is not None:
         return stored
     system = opened.system
-    list(system.answer(chosen[:1]))
+    if not opened.warm:
+        list(system.answer(chosen[:1]))
     memory.reset_peak()
     with watched() as contention:
         timed = [_timed(system, question) for question in chosen]

@@ -6,11 +6,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from advisor import __version__
+from advisor.data.digest import digest
 from advisor.engines.models import file_digest
 from advisor.errors import AdvisorError, Faults
 
@@ -63,8 +64,7 @@ def pack(system: Path, target: Path, origin: Origin) -> None:
             **asdict(origin),
             "files": digests(staging),
         }
-        text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-        (staging / MANIFEST).write_text(text, encoding="utf-8")
+        (staging / MANIFEST).write_text(_sealed(manifest), encoding="utf-8")
         staging.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)
@@ -100,16 +100,25 @@ def verify(folder: Path) -> Mapping[str, Any]:
     return manifest
 
 
+def _sealed(manifest: Mapping[str, Any]) -> str:
+    """The manifest as it stands on disk, with a digest of all the rest of it."""
+    bare = {key: value for key, value in manifest.items() if key != "seal"}
+    return json.dumps({**bare, "seal": digest(bare)}, indent=2, sort_keys=True) + "\n"
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
+    if path.is_symlink():
+        raise AdvisorError(f"{path} is not a manifest but a link", fix="copy the bundle again")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        manifest = json.loads(text)
     except FileNotFoundError as error:
         raise AdvisorError(
             f"{folder} is no bundle: it has no {MANIFEST}",
             fix="name a run folder with a winner/, or a bundle",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AdvisorError(
             f"{path} cannot be read: {error}", fix="copy the bundle again"
         ) from error
@@ -120,4 +129,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
             f"{path} has version {manifest.get('version')!r}, expected {VERSION}",
             fix="pip install --upgrade adaptation-advisor",
         )
+    missing = {field.name for field in fields(Origin)} - manifest.keys()
+    if missing or text != _sealed(manifest):
+        what = f"has no {sorted(missing)[0]!r}" if missing else "was changed after packing"
+        raise AdvisorError(f"{path} is refused: it {what}", fix="copy the bundle again")
     return manifest

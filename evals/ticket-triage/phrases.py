@@ -24,17 +24,17 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 
 # Customers' slang.  It is in no manual: it can only be learnt from old tickets.
-NICKNAMES: dict[str, tuple[str, str]] = {
-    "VLV-41": ("clicky valve", "gatekeeper"),
-    "SNS-12": ("floor puck", "squealer"),
-    "IRR-70": ("bog box", "lawn brain"),
-    "FLT-23": ("blue canister", "chalk eater"),
-    "PMP-55": ("thumper", "red drum"),
-    "SUB-01": ("tide chart", "blue wave app"),
-    "TAP-34": ("wavy tap", "magic spout"),
-    "HUB-60": ("white triangle", "mothership"),
-    "LVL-19": ("dipstick", "green whisker"),
-    "HWM-08": ("boiler badge", "copper eye"),
+NICKNAMES: dict[str, tuple[str, ...]] = {
+    "VLV-41": ("clicky valve",),
+    "SNS-12": ("floor puck",),
+    "IRR-70": ("bog box",),
+    "FLT-23": ("blue canister",),
+    "PMP-55": ("thumper",),
+    "SUB-01": ("tide chart",),
+    "TAP-34": ("wavy tap",),
+    "HUB-60": ("white triangle",),
+    "LVL-19": ("dipstick",),
+    "HWM-08": ("boiler badge",),
 }
 
 # How a product is called when it is only mentioned in passing.
@@ -53,10 +53,10 @@ OTHERS: dict[str, tuple[str, ...]] = {
 
 # The districts of the service regions, again only known from old tickets.
 PLACES: dict[str, tuple[str, ...]] = {
-    "north": ("Harbour district", "Gannet Hill", "Skerry Row", "Tarn End"),
-    "south": ("Oldmill", "Fennel Park", "Saltmarket", "Lower Wick"),
-    "east": ("Cooper Quay", "Dovecote", "Lantern Street", "Ashby Locks"),
-    "west": ("Quarry Bank", "Moorgate Rise", "Thistle Green", "Ferrymead"),
+    "north": ("Harbour district", "Gannet Hill"),
+    "south": ("Oldmill", "Saltmarket"),
+    "east": ("Cooper Quay", "Dovecote"),
+    "west": ("Quarry Bank", "Thistle Green"),
 }
 
 # Plans; the second name of each is the one it had before it was renamed.

@@ -1,0 +1,372 @@
+"""The engine against transformers, lm-eval and peft: faster, and still the same numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from material import ROOT, tiny_model
+
+from advisor.config import LoraWeights
+from advisor.core import Course, Lesson, Message
+from advisor.engines.models import ModelFiles, resolve
+from advisor.errors import AdvisorError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+layout = pytest.importorskip("advisor.engines.layout")
+scoring = pytest.importorskip("advisor.engines.scoring")
+training = pytest.importorskip("advisor.engines.training")
+transformers_engine = pytest.importorskip("advisor.engines.transformers")
+
+CPU = torch.device("cpu")
+SPEC = LoraWeights(kind="lora", rank=4, alpha=8.0, learning_rate=5e-3, epochs=3.0, batch_size=4,
+                   checks=3)
+PLAIN = Message("system", "Answer every question with the toll of the bridge and nothing else.")
+NAMES = ("elm", "red oak", "the old willow", "ash", "hawthorn and briar", "yew")
+BOTH = ["tiny", pytest.param("smollm2-135m-instruct", marks=pytest.mark.model)]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+    return resolve(str(tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def engine(request: pytest.FixtureRequest, tiny: ModelFiles) -> Any:
+    """In single precision, so that "the same" can be asked for digit by digit."""
+    files = tiny if request.param == "tiny" else resolve(request.param)
+    return transformers_engine.engine(files, dtype="float32")
+
+
+def lessons() -> tuple[Lesson, ...]:
+    return tuple(
+        Lesson((PLAIN, Message("user", f"The {name} bridge?")), f"{7 + 3 * number} pence")
+        for number, name in enumerate((*NAMES, "rowan", "lime"))
+    )
+
+
+def weights_digest(engine: Any) -> str:
+    total = hashlib.sha256()
+    for name, value in sorted(engine.weights.model.state_dict().items()):
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.detach().contiguous().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+# ------------------------------------------------------------------ rows in one pass
+
+
+def test_the_shared_prefix_leaves_every_row_a_token():
+    start = tuple(range(20))
+    assert layout.shared_prefix([(*start, 1), (*start, 2, 3)]) == 20
+    assert layout.shared_prefix([start, (*start, 2, 3)]) == 19
+    assert layout.shared_prefix([start, start]) == 19
+
+
+@pytest.mark.parametrize("rows", [[], [(1, 2, 3)], [(1,) * 30], [(1,) * 10, (1,) * 10],
+                                  [(1,) * 30, (2,) * 30], [(1,) * 30, (1,)]])
+def test_a_prefix_that_saves_nothing_is_none(rows):
+    assert layout.shared_prefix(rows) == 0
+
+
+def test_padding_stands_between_the_prefix_and_a_rows_own_tokens():
+    batch = layout.pad([(1, 2, 3, 4), (1, 2, 5)], 2, filler=9, device=CPU)
+    assert batch.ids.tolist() == [[3, 4], [9, 5]]
+    assert batch.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 1]]
+    assert batch.positions[:, -1].tolist() == [3, 2]
+
+
+def test_positions_do_not_depend_on_the_company():
+    alone = layout.pad([(5, 6, 7)], 0, filler=0, device=CPU)
+    among = layout.pad([(5, 6, 7), (1,) * 9], 0, filler=0, device=CPU)
+    assert among.positions[0, -3:].tolist() == alone.positions[0].tolist() == [0, 1, 2]
+
+
+def test_continuations_of_one_context_share_a_tree():
+    pairs = [((1, 2), (3, 4)), ((9,), (8,)), ((1, 2), (5,))]
+    trees = scoring._trees(pairs, 100)
+    assert [(tree.context, tree.branches) for tree in trees] == [
+        ((9,), ((1, (8,)),)), ((1, 2), ((0, (3, 4)), (2, (5,))))
+    ]
+    assert [tree.width for tree in trees] == [1, 3]
+
+
+def test_a_tree_never_outgrows_the_context_and_loses_no_request():
+    pairs = [((1, 2, 3), (4,) * size) for size in (1, 5, 6, 2, 7)]
+    trees = scoring._trees(pairs, 10)
+    assert len(trees) > 1
+    assert all(tree.width <= 10 for tree in trees)
+    assert sorted(index for tree in trees for index, _ in tree.branches) == [0, 1, 2, 3, 4]
+
+
+def test_passes_keep_every_tree_in_the_order_of_width():
+    trees = scoring._trees([((n,) * n, (1,)) for n in (700, 3, 900, 40)], 2000)
+    passes = list(scoring._passes(trees))
+    assert [tree.width for batch in passes for tree in batch] == [3, 40, 700, 900]
+    assert all(max(t.width for t in batch) * len(batch) <= scoring.TOKENS_PER_PASS
+               for batch in passes)
+
+
+def test_an_empty_continuation_is_certain(engine):
+    assert engine.score([((1, 2), ())]) == [(0.0, True)]
+
+
+# ------------------------------------------------------------------ generating
+
+
+def reference(engine: Any, prompt: tuple[int, ...], limit: int) -> list[int]:
+    """What transformers' own greedy search says, the end token left out."""
+    ids = torch.tensor([prompt])
+    out = engine.weights.model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit,
+        pad_token_id=0, eos_token_id=sorted(engine._ends()),
+    )
+    said: list[int] = out[0, len(prompt):].tolist()
+    return list(itertools.takewhile(lambda token: token not in engine._ends(), said))
+
+
+def prompts(engine: Any) -> list[tuple[int, ...]]:
+    return [engine.encode((PLAIN, Message("user", f"The {name} bridge?"))) for name in NAMES]
+
+
+def test_greedy_answers_are_those_of_transformers_token_by_token(engine):
+    asked = prompts(engine)
+    assert layout.shared_prefix(asked) > 0
+    assert len({len(prompt) for prompt in asked}) > 3
+    decode = engine.weights.tokenizer.decode
+    wanted = {i: reference(engine, prompt, 16) for i, prompt in enumerate(asked)}
+    for index, said in engine.generate(asked, max_tokens=16):
+        assert said.text == decode(wanted.pop(index), skip_special_tokens=True)
+        assert said.tokens_out == len(reference(engine, asked[index], 16))
+    assert wanted == {}
+
+
+def test_prompts_that_share_nothing_are_answered_the_same(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = [engine.tokenize(text) for text in ("a", "bridge", "the toll of the willow bridge")]
+    assert layout.shared_prefix(asked) == 0
+    for index, said in engine.generate(asked, max_tokens=20):
+        wanted = reference(engine, asked[index], 20)
+        assert said.text == engine.weights.tokenizer.decode(wanted, skip_special_tokens=True)
+
+
+def test_more_rows_than_a_batch_holds_are_all_answered_the_same(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = [engine.encode((PLAIN, Message("user", f"Bridge {n}?" * (n % 3 + 1))))
+             for n in range(40)]
+    answers = dict(engine.generate(asked, max_tokens=8))
+    assert sorted(answers) == list(range(40))
+    for index in (0, 17, 39):
+        [(_, alone)] = engine.generate([asked[index]], max_tokens=8)
+        assert answers[index].text == alone.text
+
+
+def test_generating_nothing_is_no_work(engine):
+    assert list(engine.generate([], max_tokens=8)) == []
+
+
+def test_a_prompt_ends_where_the_answer_begins(engine):
+    taught = engine.encode((PLAIN, Message("user", "Why?"), Message("assistant", "So."),
+                            Message("user", "And?")))
+    start = engine.encode((PLAIN, Message("user", "Why?")))
+    assert taught[: len(start)] == start
+    assert taught[len(start) :][: len(engine.tokenize("So."))] == engine.tokenize("So.")
+
+
+# ------------------------------------------------------------------ scoring
+
+
+def multiple_choice(rows: int) -> list[tuple[str, str]]:
+    path = ROOT / "evals" / "retention" / "general_knowledge.jsonl"
+    items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:rows]]
+    return [(f"Question: {item['question']}\nAnswer:", f" {choice}")
+            for item in items for choice in item["choices"]]
+
+
+def requests(kind: str, arguments: list[tuple[str, ...]]) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    return [Instance(kind, {}, given, number) for number, given in enumerate(arguments)]
+
+
+def both(engine: Any) -> tuple[Any, Any]:
+    """Our model class and lm-eval's own, on the same weights."""
+    models = pytest.importorskip("lm_eval.models.huggingface")
+    from advisor.measures.lm_eval_model import EngineModel
+
+    theirs = models.HFLM(pretrained=engine.weights.model, tokenizer=engine.weights.tokenizer,
+                         batch_size=1)
+    return EngineModel(engine), theirs
+
+
+def test_scores_are_those_of_lm_eval(engine):
+    pairs = [*multiple_choice(10), ("", "A sentence with no context."), ("The toll", " is")]
+    ours, theirs = (model.loglikelihood(requests("loglikelihood", pairs)) for model in both(engine))
+    assert [one[0] for one in ours] == pytest.approx([one[0] for one in theirs], abs=1e-3)
+    assert [one[1] for one in ours] == [bool(one[1]) for one in theirs]
+
+
+def test_a_context_too_long_is_cut_as_lm_eval_cuts_it(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    pairs = [("The toll of the bridge. " * 20, " is low"), ("x" * 256, "yz"), ("x" * 255, "y")]
+    ours, theirs = (model.loglikelihood(requests("loglikelihood", pairs)) for model in both(engine))
+    assert [one[0] for one in ours] == pytest.approx([one[0] for one in theirs], abs=1e-3)
+
+
+@pytest.mark.parametrize("repeats", [1, 40])
+def test_whole_texts_are_scored_in_the_windows_of_lm_eval(tiny, repeats):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    texts = [("The toll is low. " * repeats,), ("Rowan.",)]
+    ours, theirs = (model.loglikelihood_rolling(requests("loglikelihood_rolling", texts))
+                    for model in both(engine))
+    assert ours == pytest.approx(theirs, abs=1e-2)
+
+
+def test_a_score_does_not_depend_on_the_other_requests(engine):
+    pairs = [(engine.tokenize(one), engine.tokenize(other)) for one, other in multiple_choice(3)]
+    alone = [engine.score([pair])[0][0] for pair in pairs]
+    assert [one[0] for one in engine.score(pairs)] == pytest.approx(alone, abs=1e-3)
+
+
+def test_scoring_leaves_half_precision_weights_as_they_were(tiny):
+    half = transformers_engine.engine(tiny, dtype="bfloat16")
+    before = weights_digest(half)
+    [(low, _)] = half.score([(half.tokenize("The toll"), half.tokenize(" is low"))])
+    assert weights_digest(half) == before
+    wide = transformers_engine.engine(tiny, dtype="float32")
+    wide.weights.model.load_state_dict(half.weights.model.float().state_dict())
+    [(high, _)] = wide.score([(wide.tokenize("The toll"), wide.tokenize(" is low"))])
+    assert low == pytest.approx(high, abs=1e-4)
+
+
+# ------------------------------------------------------------------ tuning
+
+
+@pytest.fixture(scope="session")
+def taught(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One tuning, and what was true before it."""
+    folder = tmp_path_factory.mktemp("adapter") / "a"
+    samples = [engine._sample(lesson) for lesson in lessons()]
+    before = training.dev_loss(engine.weights.model, samples, batch_size=8)
+    digest = weights_digest(engine)
+    cost = engine.tune(Course(lessons(), lessons()), SPEC, folder=folder, seed=3)
+    return {"folder": folder, "loss": before, "digest": digest, "cost": cost}
+
+
+def test_tuning_lowers_the_dev_loss(taught):
+    assert min(taught["cost"].dev_loss) < taught["loss"]
+    assert taught["cost"].train_loss[-1] < taught["cost"].train_loss[0]
+    assert len(taught["cost"].dev_loss) == SPEC.checks
+    assert taught["cost"].tokens_trained > 0
+
+
+def test_tuning_leaves_the_base_weights_as_they_were(engine, taught):
+    assert weights_digest(engine) == taught["digest"]
+    assert not any(p.requires_grad for p in engine.weights.model.parameters())
+    assert not hasattr(engine.weights.model, "peft_config")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft about its own future
+def test_an_adapter_is_two_files_that_peft_loads(engine, taught):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    folder: Path = taught["folder"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["adapter_config.json", "adapter_model.safetensors"]
+    fresh = AutoModelForCausalLM.from_pretrained(engine.weights.files.folder, dtype=torch.float32)
+    ids = torch.tensor([prompts(engine)[0]])
+    with torch.inference_mode():
+        base = fresh(input_ids=ids).logits
+        peft = PeftModel.from_pretrained(fresh, str(folder))(input_ids=ids).logits
+        ours = engine.with_adapter(folder).weights.model(input_ids=ids).logits
+    assert (peft - base).abs().max() > 1e-3
+    assert torch.allclose(peft, ours, atol=2e-3)
+
+
+def test_the_best_check_is_the_one_that_is_kept(engine, taught):
+    tuned = engine.with_adapter(taught["folder"])
+    samples = [engine._sample(lesson) for lesson in lessons()]
+    kept = training.dev_loss(tuned.weights.model, samples, batch_size=8)
+    assert kept == pytest.approx(min(taught["cost"].dev_loss), abs=1e-3)
+
+
+def test_weights_adapter_precision_and_scheme_are_in_the_digest(engine, taught):
+    half = transformers_engine.engine(engine.weights.files, dtype="bfloat16")
+    others = [engine, engine.with_adapter(taught["folder"]), engine.quantised("nf4"), half,
+              engine.quantised("nf4").with_adapter(taught["folder"])]
+    assert len({one.digest for one in others}) == len(others)
+    assert engine.quantised("none").digest == engine.digest
+
+
+def test_the_same_seed_trains_the_same_adapter(tiny, tmp_path):
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        engine = transformers_engine.engine(tiny, dtype="float32")
+        engine.tune(Course(lessons(), lessons()), SPEC, folder=tmp_path / name, seed=seed)
+    one, two, other = ((tmp_path / name / "adapter_model.safetensors").read_bytes()
+                       for name in ("one", "two", "other"))
+    assert one == two != other
+
+
+def test_a_second_tuning_starts_from_the_base(tiny, tmp_path):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    for name in ("one", "two"):
+        engine.tune(Course(lessons(), lessons()), SPEC, folder=tmp_path / name, seed=1)
+    one, two = ((tmp_path / name / "adapter_model.safetensors").read_bytes()
+                for name in ("one", "two"))
+    assert one == two
+
+
+def test_a_lesson_too_long_for_the_model_is_refused(tiny, tmp_path):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    long = replace(lessons()[0], completion="x" * 300)
+    with pytest.raises(AdvisorError, match="the model reads 256"):
+        engine.tune(Course((long,), lessons()), SPEC, folder=tmp_path / "a", seed=1)
+    assert not hasattr(engine.weights.model, "peft_config")
+
+
+def test_a_lesson_grades_its_completion_and_the_end_only(engine):
+    lesson = lessons()[0]
+    sample = engine._sample(lesson)
+    said = (*engine.tokenize(lesson.completion), engine.weights.tokenizer.eos_token_id)
+    assert sample.graded == len(said)
+    assert sample.tokens == (*engine.encode(lesson.prompt), *said)
+
+
+def test_the_loss_with_a_shared_prefix_is_the_loss_without(engine):
+    samples = [engine._sample(lesson) for lesson in lessons()[:5]]
+    model = engine.weights.model
+    part = next(iter(model.get_decoder().layers)).self_attn.q_proj.weight
+    results = []
+    part.requires_grad_(True)
+    # A row alone shares its beginning with nobody.
+    for batches in ([samples], [[sample] for sample in samples]):
+        losses = [training._loss(model, batch) for batch in batches]
+        total = sum(loss for loss, _ in losses)
+        results.append((float(total.detach()), torch.autograd.grad(total, part)[0],
+                        sum(count for _, count in losses)))
+    part.requires_grad_(False)
+    (one, slope, count), (other, steepness, same) = results
+    assert one / count == pytest.approx(other / same, abs=1e-4)
+    assert count == same
+    assert torch.allclose(slope, steepness, atol=1e-3 * float(slope.abs().max()))
+
+
+# ------------------------------------------------------------------ four bits
+
+
+def test_four_bit_weights_answer_and_can_be_tuned(engine, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    packed = engine.quantised("nf4")
+    answers = dict(packed.generate(prompts(engine)[:2], max_tokens=6))
+    assert sorted(answers) == [0, 1]
+    packed.tune(Course(lessons()[:4], lessons()[:4]), SPEC, folder=tmp_path / "a", seed=1)
+    tuned = packed.with_adapter(tmp_path / "a")
+    pair = [(engine.tokenize("The toll"), engine.tokenize(" is low"))]
+    assert tuned.score(pair) != packed.score(pair)
