@@ -22,7 +22,7 @@ help: ## list the targets
 setup: $(READY) ## make .venv with the exact versions of constraints.txt
 
 demo: $(READY) ## run the two shipped tasks; TASKS="..." for others
-	$(OFFLINE) $(PY) -m advisor run $(TASKS) --no-input
+	$(OFFLINE) $(PY) -m advisor run $(TASKS)
 
 test: $(READY) ## run the tests; PYTEST="-k report -x" for some of them
 	$(OFFLINE) $(PY) -m pytest $(PYTEST)

@@ -218,7 +218,8 @@ class PrepareCost:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """Calls made one at a time: latencies in milliseconds; `same_text` counts those
-    whose text equals the batched run's; `peak_memory_mib` of the process by then."""
+    whose text equals the batched run's; `peak_memory_mib` is the highest resident memory of
+    the whole measuring process meanwhile, the shared base model included."""
 
     latencies_ms: tuple[float, ...]
     same_text: int

@@ -50,7 +50,8 @@ class Evidence:
 
     `credits` maps each contender to question id and credit (0..1; failed answers are
     absent), `groups` a question id to its source. `floor` names the contender that any
-    other must beat, or is None. `final` is False for a limited run.
+    other must beat, or is None. `final` is False for a limited run and
+    for one in which a contender could not be measured.
     """
 
     credits: Mapping[str, Mapping[str, float]]
@@ -264,7 +265,7 @@ def _verdict(
     winner: str | None = None,
 ) -> Verdict:
     because, step = words
-    limited = () if evidence.final else ("This run was limited and is not final.",)
+    limited = () if evidence.final else ("This run was limited or incomplete and is not final.",)
     if limited:
         step = f"Run it in full before acting on it. {step}"
     kept = tuple(because)[: SENTENCES - len(limited)]

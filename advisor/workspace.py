@@ -132,7 +132,7 @@ def shipped() -> Path:
         if (folder / SETTINGS).is_file():
             return folder
     raise AdvisorError(f"{package}: the shipped tasks and recipes are missing",
-                       fix="pip install --force-reinstall advisor")
+                       fix="pip install --force-reinstall adaptation-advisor")
 
 
 def _to_copy(origin: Path) -> Iterator[Path]:

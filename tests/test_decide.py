@@ -145,7 +145,7 @@ def test_a_better_but_barred_contender_is_mentioned():
 def test_a_limited_run_says_that_it_is_not_final():
     verdict = decide(clear(final=False), POLICY, seed=0)
     assert not verdict.final
-    assert verdict.because[-1] == "This run was limited and is not final."
+    assert verdict.because[-1] == "This run was limited or incomplete and is not final."
     assert verdict.next_step.startswith("Run it in full")
 
 

@@ -207,7 +207,7 @@ def test_a_limit_on_file_size_is_told_like_a_full_disk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", limited + WRITER, str(tmp_path / "j.db"), "0", "1", "1000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     acknowledged = [int(line) for line in done.stdout.split()]
-    assert f"AdvisorError: {tmp_path}/j.db: {tmp_path} is full or refuses writes" in done.stderr
+    assert f"JournalError: {tmp_path}/j.db: {tmp_path} is full or refuses writes" in done.stderr
     assert len(stored(tmp_path / "j.db", acknowledged)) == len(acknowledged) > 1
 
 

@@ -49,7 +49,8 @@ def test_a_packaged_model_wins_over_a_folder_of_its_name(name, tmp_path, monkeyp
 def test_a_local_folder_is_found_by_its_path(tmp_path):
     folder = model_in(tmp_path / "mine")
     found = resolve(str(folder))
-    assert (found.name, found.folder, found.origin) == ("mine", folder, "local folder")
+    named = (str(folder.resolve()), folder, "local folder")
+    assert (found.name, found.folder, found.origin) == named
 
 
 def test_a_local_folder_is_found_below_the_working_folder(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,6 +18,8 @@ VERBS = {
     "ask": "ask a finished run's winner, or any bundle",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
+
+INTERRUPTED = 130
 
 OVERVIEW = """\
 Should we prompt, retrieve or fine-tune? advisor runs one task as every way of
@@ -48,8 +51,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AdvisorError as error:
         print(f"advisor: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("advisor: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         return 0  # the reader has seen enough
+    except OSError as error:
+        print(f"advisor: {_refused(error)}", file=sys.stderr)
+        return AdvisorError.exit_code
+
+
+def _refused(error: OSError) -> AdvisorError:
+    """What the system would not do, and that nothing acknowledged was lost by it."""
+    where = error.filename or "a file"
+    fix = "check the path and its permissions"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "free some space; every answer so far is kept, the same command continues"
+    return AdvisorError(f"{where}: {error.strerror or error}", fix=fix)
 
 
 def _execute(verb: str, given: Sequence[str]) -> int:

@@ -63,7 +63,7 @@ class Drawn:
         spent = time.perf_counter() - self.started
         self.console.print(
             f"{self.task}: {contender} {note} ({self.number} of {self.count}, "
-            f"{spent:.0f} s so far)", markup=False,
+            f"{spent:.0f} s so far, {self._left()})", markup=False,
         )
 
     def _close(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
+from advisor.cli import INTERRUPTED
 from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
 from advisor.config import Recipe, Settings
@@ -27,8 +30,6 @@ from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
 from advisor.ship.bundle import digests
 from advisor.workspace import Workspace
-
-INTERRUPTED = 130
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,12 @@ def execute(options: argparse.Namespace) -> int:
     recipes = {name: workspace.recipe(name) for name in options.contender or workspace.recipes()}
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
+    for task, folder in zip(tasks, folders, strict=True):
+        if task.name != folder.name:
+            raise AdvisorError(
+                f"{folder / 'task.yaml'}: name is {task.name!r}, but the folder is {folder.name!r}",
+                fix=f"write `name: {folder.name}`, or rename the folder",
+            )
     shared: dict[str, Any] = {}
     plans = [
         replace(_plan(workspace, settings, recipes, (task, folder), options), shared=shared)
@@ -67,7 +74,8 @@ def execute(options: argparse.Namespace) -> int:
                 finished.append((plan, run(plan, watch)))
         except KeyboardInterrupt:
             console.print("\ninterrupted; every answer so far is kept. To continue:")
-            console.print(f"  advisor {' '.join(sys.argv[1:])}", markup=False)
+            command = shlex.join(["advisor", *sys.argv[1:]])
+            console.print(f"  {command}", markup=False, soft_wrap=True)
             return INTERRUPTED
         _tell(console, plan, finished[-1][1])
     if options.json:
@@ -116,8 +124,12 @@ def _tools(settings: Settings, engine: str) -> Any:
 
 
 def _folder_name(task: Task, options: argparse.Namespace) -> str:
-    # A limited or faked run never overwrites the report of a real one.
+    # A run with other settings never overwrites the report and adapters of this one.
     parts = [task.name, *(["fake"] if options.engine == "fake" else [])]
+    if options.seed is not None:
+        parts.append(f"seed-{options.seed}")
+    if options.model is not None:
+        parts.append(re.sub(r"[^a-z0-9]+", "-", options.model.lower()).strip("-"))
     if options.limit is not None:
         parts.append(f"limit-{options.limit}")
     return "-".join(parts)

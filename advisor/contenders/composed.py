@@ -81,13 +81,17 @@ class Composed:
         return [prompt.messages for prompt in self.prompts(questions, room=self._room())]
 
     def answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
+        room = self._room()  # reads the weights if nobody has: no part of a call
         started = time.perf_counter()
-        prompts = self.prompts(questions, room=self._room())
+        prompts = self.prompts(questions, room=room)
         # Retrieval and templating belong to every call's time.
         overhead = (time.perf_counter() - started) / max(1, len(questions))
         fitting = [i for i, prompt in enumerate(prompts) if prompt.tokens]
         for i in sorted(set(range(len(prompts))) - set(fitting)):
-            yield Answer(questions[i].id, "", NOTHING, failure=self._too_long(prompts[i]))
+            yield Answer(
+                questions[i].id, "", NOTHING,
+                dropped=prompts[i].dropped, failure=self._too_long(prompts[i]),
+            )
         generated = self.engine.generate(
             [prompts[i].tokens for i in fitting], max_tokens=self.manner.max_tokens
         )

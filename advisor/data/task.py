@@ -19,7 +19,7 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
     """The task in `folder`, checked; `limit` keeps the first rows of test, in file order.
 
     All rows are read and checked whatever the limit. The limit changes the digest of
-    the task but not that of its material, so answers given under it count later too.
+    the task, but not that of its material.
     Raises AdvisorError for task.yaml and for a limit below 1, and Faults with every
     fault of the splits and the corpus, each with its file and line.
     """

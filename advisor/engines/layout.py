@@ -55,6 +55,20 @@ def pad(rows: Sequence[TokenIds], prefix: int, *, filler: int, device: torch.dev
     return Batch(ids.to(device), mask.to(device), positions.to(device))
 
 
+def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """What the model's own head makes of `hidden`, in float32, where only a few positions
+    are wanted. Scales and caps that some architectures apply after it are applied."""
+    out: torch.Tensor = model.get_output_embeddings()(hidden).float()
+    config = model.config
+    if scale := getattr(config, "logits_scaling", None):
+        out = out / scale
+    if scale := getattr(config, "logit_scale", None):
+        out = out * scale
+    if cap := getattr(config, "final_logit_softcapping", None):
+        out = torch.tanh(out / cap) * cap
+    return out
+
+
 def repeat(cache: Any, rows: int) -> Any:
     """A new cache holding `rows` copies of a one-row cache; the original is kept.
 

@@ -94,9 +94,10 @@ def _local(name: str, tried: list[str]) -> ModelFiles | None:
         tried.append(f"{name} (no config.json there)")
         return None
     if path.is_file() and path.suffix == ".gguf":
-        return _dequantised(path.stem, path)
+        files = _dequantised(path.stem, path)
+        return ModelFiles(str(path.resolve()), files.folder, files.origin, files.digest)
     if (path / "config.json").is_file():
-        return ModelFiles(path.name, path, "local folder", folder_digest(path))
+        return ModelFiles(str(path.resolve()), path, "local folder", folder_digest(path))
     tried.append(f"{path} (no config.json there)")
     return None
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from advisor.core import TokenIds
+from advisor.engines import layout
 
 Pair = tuple[TokenIds, TokenIds]
 # The mask is rows x width x width; this bounds it and the activations.
@@ -125,7 +126,7 @@ def _score_pass(model: Any, trees: list[_Tree]) -> Iterator[tuple[int, tuple[flo
     rows = [row for _, row, columns, _ in wanted for _ in columns]
     columns_flat = [column for _, _, columns, _ in wanted for column in columns]
     tokens_flat = torch.tensor([t for *_, tokens in wanted for t in tokens], device=hidden.device)
-    logits = model.get_output_embeddings()(hidden[rows, columns_flat]).float()
+    logits = layout.logits(model, hidden[rows, columns_flat])
     chosen = logits.gather(1, tokens_flat[:, None])[:, 0] - logits.logsumexp(dim=-1)
     greedy = logits.argmax(dim=-1) == tokens_flat
     start = 0

@@ -20,6 +20,7 @@ import torch
 from advisor.config import LoraWeights
 from advisor.core import TokenIds
 from advisor.engines import layout
+from advisor.errors import AdvisorError
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,11 @@ def fit(
         if step in checks:
             dev_losses.append(dev_loss(model, checked, batch_size=CHECK_BATCH))
             log.info("step %d of %d: dev loss %.4f", step, steps, dev_losses[-1])
+            if not math.isfinite(dev_losses[-1]):
+                raise AdvisorError(
+                    "tuning diverged: the dev loss is not a number",
+                    fix="lower weights.learning_rate in the recipe",
+                )
             if dev_losses[-1] <= min(dev_losses):
                 best = len(dev_losses) - 1
                 kept = [p.detach().clone() for p in trainable]
@@ -188,8 +194,8 @@ def _loss(model: Any, batch: Sequence[Sample]) -> tuple[torch.Tensor, int]:
     rows = [row for row, sample in enumerate(batch) for _ in range(sample.graded)]
     columns = [-sample.graded + i for sample in batch for i in range(sample.graded)]
     labels = [token for sample in batch for token in sample.tokens[-sample.graded :]]
-    logits = model.get_output_embeddings()(hidden[rows, columns])
+    logits = layout.logits(model, hidden[rows, columns])
     loss = torch.nn.functional.cross_entropy(
-        logits.float(), torch.tensor(labels, device=logits.device), reduction="sum"
+        logits, torch.tensor(labels, device=logits.device), reduction="sum"
     )
     return loss, len(labels)

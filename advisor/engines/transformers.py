@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jinja2.exceptions import TemplateError
 
 from advisor.config import LoraWeights
 from advisor.core import Course, Generation, Lesson, Message, PrepareCost, TokenIds
@@ -83,10 +84,20 @@ class TransformersEngine:
 
     def encode(self, messages: Sequence[Message]) -> TokenIds:
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        text = self.weights.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True
-        )
+        try:
+            text = self._templated(turns)
+        except TemplateError:
+            if turns[0]["role"] != "system":
+                raise
+            # Some templates know no system turn: the instruction then opens the first one.
+            first = {**turns[1], "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
+            text = self._templated([first, *turns[2:]])
         return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _templated(self, turns: Sequence[dict[str, str]]) -> str:
+        return str(self.weights.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True
+        ))
 
     def tokenize(self, text: str) -> TokenIds:
         return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -132,7 +143,7 @@ class TransformersEngine:
                 _save_adapter(tuned, folder, base=self.name)
             finally:
                 tuned.unload()
-                self.weights.model.requires_grad_(False)
+                self.weights.model.requires_grad_(False).eval()
                 # What peft leaves on the model would make a second tuning warn and stack.
                 vars(self.weights.model).pop("peft_config", None)
         return PrepareCost(

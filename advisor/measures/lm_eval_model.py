@@ -7,7 +7,7 @@ from typing import Any
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from advisor.core import Engine, Message
+from advisor.core import Engine
 
 
 class EngineModel(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
@@ -58,7 +58,7 @@ class EngineModel(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
         texts = [""] * len(requests)
         for index, request in enumerate(requests):
             prompt, options = request.args
-            tokens = self.engine.encode([Message("user", prompt)])
+            tokens = self.engine.tokenize(prompt)
             limit = int(options.get("max_gen_toks", 256))
             for _, generation in self.engine.generate([tokens], max_tokens=limit):
                 texts[index] = _stopped(generation.text, options.get("until") or [])

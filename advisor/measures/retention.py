@@ -21,7 +21,6 @@ from advisor.core import Engine, SuiteScores
 from advisor.data.digest import digest
 from advisor.errors import AdvisorError
 
-
 FEWSHOT_SEED = 1234  # lm-eval's own default
 
 
@@ -50,7 +49,7 @@ def measure(engine: Engine, suites: Sequence[Suite]) -> dict[str, SuiteScores]:
             "no retention suite is listed, so forgetting cannot be measured",
             fix="name suites under `retention` in advisor.yaml, or drop the tuned contenders",
         )
-    with _quiet_and_offline():
+    with _quiet():
         samples = _evaluate(engine, suites)
     return {
         suite.name: _scores(suite, samples[_task_name(suite)])
@@ -113,6 +112,12 @@ def _evaluate(engine: Engine, suites: Sequence[Suite]) -> Mapping[str, list[dict
     loaded = TaskManager(include_defaults=bundled).load(
         [dict(suite.config) if suite.config else suite.name for suite in suites]
     )
+    absent = [suite.name for suite in suites if _task_name(suite) not in loaded["tasks"]]
+    if absent:
+        raise AdvisorError(
+            f"retention suite {absent[0]!r} is a group of lm-eval tasks",
+            fix="list its tasks one by one: " + ", ".join(sorted(loaded["tasks"])[:8]),
+        )
     for task in loaded["tasks"].values():
         task.set_fewshot_seed(seed=FEWSHOT_SEED)
         if task.get_config("num_fewshot") is None:
@@ -160,8 +165,8 @@ def _lm_eval_version() -> str:
 
 
 @contextmanager
-def _quiet_and_offline() -> Iterator[None]:
-    """lm-eval logs to the console and `datasets` asks the hub about local files."""
+def _quiet() -> Iterator[None]:
+    """lm-eval logs every task to the console."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -146,7 +146,7 @@ def _dot(row: SuiteChange, scale: Scale, y: float, *, name: str, pooled: bool) -
 def loss_panels(report: Report) -> tuple[Panel, ...]:
     """A panel a tuned trial: dev loss at each check, train loss behind it, one scale."""
     trials = [trial for trial in report.trials if any(map(known, trial.prepare.dev_loss))]
-    seeds = {name: 0 for name in {trial.contender for trial in trials}}
+    seeds = dict.fromkeys({trial.contender for trial in trials}, 0)
     for trial in trials:
         seeds[trial.contender] += 1
     shown = [

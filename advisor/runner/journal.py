@@ -151,7 +151,7 @@ class Journal:
             if int(version) > SCHEMA_VERSION:
                 raise JournalError(f"{self.path}: written by a newer advisor (journal version "
                                    f"{version}, this one reads {SCHEMA_VERSION})",
-                                   fix="pip install --upgrade advisor")
+                                   fix="pip install --upgrade adaptation-advisor")
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,6 @@ def run(plan: Plan, watch: Watch) -> Finished:
                if (reason := fits(recipe, plan.task.material))}
     entered = {name: recipe for name, recipe in plan.recipes.items() if name not in skipped}
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
-        started = time.time()
         watch.begin(entered, len(plan.task.test))
         trials, notes, failed = _trials(plan, journal, watch)
         if not trials:
@@ -65,11 +64,9 @@ def run(plan: Plan, watch: Watch) -> Finished:
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
             base = base_retention(plan, journal)
-        verdict = _verdict(plan, trials, base)
-        described = {
-            **describe(plan), "measured": notes, "failed": failed, "skipped": skipped,
-            "seconds_of_this_call": round(time.time() - started, 1),
-        }
+        verdict = _verdict(plan, trials, base, whole=not failed)
+        # Nothing here may differ when the same command is given again.
+        described = {**describe(plan), "measured": notes, "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described)
     return Finished(verdict, plan.folder, failed, skipped)
 
@@ -85,6 +82,11 @@ def _trials(
             trial, notes[name] = run_trial(name, recipe, plan=plan, journal=journal, watch=watch)
         except (Busy, JournalError):
             raise  # these stop the whole run: nothing more can be kept
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            failed[name] = f"{error.filename or 'a file'}: {error.strerror or error}"
+            watch.finish(name, "could not be measured")
         except AdvisorError as error:
             failed[name] = str(error)
             watch.finish(name, "could not be measured")
@@ -93,6 +95,13 @@ def _trials(
             failed[name] = f"crashed with {type(error).__name__}: {error}"
             watch.finish(name, "crashed")
         else:
+            if all(row.grade.credit is None for row in trial.rows):
+                failed[name] = (
+                    f"none of {len(trial.rows)} answers could be graded; the first: "
+                    f"{trial.rows[0].answer.failure}"
+                )
+                watch.finish(name, "could not be measured")
+                continue
             trials.append(trial)
             watch.finish(name, _said(trial))
     return tuple(trials), notes, failed
@@ -104,7 +113,7 @@ def _said(trial: Trial) -> str:
 
 
 def _verdict(
-    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None
+    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
 ) -> Verdict:
     policy, task = plan.policy, plan.task
     standings = tuple(
@@ -128,7 +137,8 @@ def _verdict(
     groups = {example.question.id: example.group for example in task.test}
     floors = [trial.contender for trial in trials
               if plan.recipes[trial.contender].prompt.kind == "none"]
-    evidence = Evidence(credits, groups, standings, floors[0] if floors else None, plan.final)
+    evidence = Evidence(credits, groups, standings, floors[0] if floors else None,
+                        plan.final and whole)
     return decide(evidence, policy, seed=plan.seed)
 
 

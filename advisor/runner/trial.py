@@ -96,11 +96,18 @@ def run_trial(
     trial = Trial(
         contender=name, seed=plan.seed, digest=key.recipe, rows=rows, retention=scores,
         prepare=_cost(prepared["cost"]), axes=recipe.axes,
-        probe=Probe(tuple(probe["latencies_ms"]), probe["same_text"], probe["peak_memory_mib"]),
+        probe=_latencies(probe),
     )
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
              "busy_with_other_work": probe["others"]}
     return trial, notes
+
+
+def _latencies(stored: Mapping[str, Any]) -> Probe:
+    peak = stored["peak_memory_mib"]
+    # JSON has no NaN: what was not measured is stored as null.
+    peak = float("nan") if peak is None else peak
+    return Probe(tuple(stored["latencies_ms"]), stored["same_text"], peak)
 
 
 def _cost(stored: Mapping[str, Any]) -> PrepareCost:
