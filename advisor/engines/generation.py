@@ -1,7 +1,7 @@
 """Greedy decoding in batches.
 
 Rows are sorted by length, the shared prefix is computed once, and finished rows
-leave the batch. Measured against batched `generate` in docs/performance.md.
+leave the batch.
 """
 
 from __future__ import annotations

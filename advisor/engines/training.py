@@ -3,7 +3,7 @@
 What is unusual, and why: the part of the prompt that every row shares is computed
 once per update and its keys and values are repeated (gradients flow through them),
 logits are taken at completion positions only, and rows of similar length are
-batched. docs/performance.md holds the figures against trl.
+batched. docs/performance.md holds the figures.
 """
 
 from __future__ import annotations
