@@ -27,7 +27,8 @@ from itertools import permutations
 
 from scipy.stats import norm
 
-from advisor.core import Comparison, Forgetting, Outcome, Policy, Standing, Verdict
+from advisor import reasons
+from advisor.core import Comparison, Outcome, Policy, Standing, Verdict
 from advisor.errors import AdvisorError
 from advisor.stats import (
     Difference,
@@ -41,7 +42,6 @@ from advisor.stats import (
 )
 
 SAME_PRICE = 1.10  # measured seconds of repeated runs differ by about this much
-SENTENCES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def decide(evidence: Evidence, policy: Policy, *, seed: int) -> Verdict:
     allowed = [one for one in table if not one.barred_by and one.contender != evidence.floor]
     able = _above_floor(evidence, allowed, policy)
     if not able:
-        return _none(evidence, allowed, policy)
+        return _infeasible(evidence, allowed, policy)
     gaps = {
         (one.contender, other.contender): _gap(evidence, one, other, policy)
         for one, other in permutations(able, 2)
@@ -92,8 +92,8 @@ def decide(evidence: Evidence, policy: Policy, *, seed: int) -> Verdict:
     level = policy.alpha / max(1, len(able) - 1)
     listed = _comparisons(evidence, choice, policy, level=level)
     if choice.pair:
-        because, step = _undecided(choice, choice.pair, listed, policy)
-        return _verdict(evidence, "cannot_tell", (because, step), listed)
+        said = reasons.undecided(choice.lead, choice.pair, listed, policy)
+        return _verdict(evidence, "cannot_tell", said, listed)
     means = redrawn_means(
         [evidence.credits[one.contender] for one in able],
         evidence.groups,
@@ -102,11 +102,9 @@ def decide(evidence: Evidence, policy: Policy, *, seed: int) -> Verdict:
     )
     mine = means[:, able.index(choice.lead)]
     kept = float((mine >= means.max(axis=1) - policy.quality_margin).mean())
-    because = _reasons(evidence, choice.lead, listed, policy, kept=kept)
-    step = (
-        f"Ship {choice.lead.contender}; measure again when questions, documents or prices change."
-    )
-    return _verdict(evidence, "recommend", (because, step), listed, winner=choice.lead.contender)
+    said = reasons.recommended(evidence.standings, choice.lead, listed, policy,
+                               floor=evidence.floor, kept=kept)
+    return _verdict(evidence, "recommend", said, listed, winner=choice.lead.contender)
 
 
 def _price(standing: Standing) -> tuple[float, str]:
@@ -253,182 +251,31 @@ def _rows(gap: Difference, margin: float, level: float) -> int | None:
     return min((rows for rows in ways if rows is not None), default=None)
 
 
-# ------------------------------------------------------------------ in words
+def _infeasible(evidence: Evidence, allowed: Sequence[Standing], policy: Policy) -> Verdict:
+    """Nobody may be used: barred one and all, or no better than the floor."""
+    runners = [one for one in evidence.standings if one.contender != evidence.floor]
+    best = max(allowed or runners or evidence.standings, key=lambda one: one.quality.value)
+    listed = _comparisons(evidence, _Choice(best, None), policy, level=policy.alpha)
+    beaten = next((one for one in listed if one.against == evidence.floor), None)
+    said = reasons.infeasible(runners, best, beaten if allowed else None)
+    return _verdict(evidence, "none_feasible", said, listed)
 
 
 def _verdict(
     evidence: Evidence,
     outcome: Outcome,
-    words: tuple[Sequence[str], str],
+    said: reasons.Said,
     comparisons: tuple[Comparison, ...],
     *,
     winner: str | None = None,
 ) -> Verdict:
-    because, step = words
-    limited = () if evidence.final else ("This run was limited or incomplete and is not final.",)
-    if limited:
-        step = f"Run it in full before acting on it. {step}"
-    kept = tuple(because)[: SENTENCES - len(limited)]
+    because, step = reasons.limited(said) if not evidence.final else said
     return Verdict(
         outcome=outcome,
         winner=winner,
-        because=(*kept, *limited),
+        because=because[:reasons.SENTENCES],
         next_step=step,
         standings=evidence.standings,
         comparisons=comparisons,
         final=evidence.final,
     )
-
-
-def _none(evidence: Evidence, allowed: Sequence[Standing], policy: Policy) -> Verdict:
-    """Nobody may be used: barred one and all, or no better than the floor."""
-    runners = [one for one in evidence.standings if one.contender != evidence.floor]
-    best = max(allowed or runners or evidence.standings, key=lambda one: one.quality.value)
-    listed = _comparisons(evidence, _Choice(best, None), policy, level=policy.alpha)
-    barred = [one for one in runners if one.barred_by]
-    because = [f"{one.contender} is barred: {'; '.join(one.barred_by)}." for one in barred]
-    if len(because) > SENTENCES - 2:
-        because = [*because[: SENTENCES - 3], f"{len(because) - SENTENCES + 3} more are barred."]
-    if allowed:
-        pair = next(one for one in listed if one.against == evidence.floor)
-        because = [
-            f"Nothing beats always answering as {pair.against} does: "
-            f"{pair.difference.n} rows do not show a gain.",
-            _told(pair),
-            *because,
-        ]
-        return _verdict(evidence, "none_feasible", (because, _beat_step(pair)), listed)
-    if not runners:
-        because = ["Nothing but the floor was measured."]
-        return _verdict(
-            evidence, "none_feasible", (because, "Add a contender and run again."), listed
-        )
-    because.insert(0, f"The best of them, {_scored(best)}, may not be used either.")
-    return _verdict(evidence, "none_feasible", (because, _bar_step(best)), listed)
-
-
-def _beat_step(pair: Comparison) -> str:
-    if pair.difference.value > 0 and pair.rows_to_decide:
-        return f"Test on about {pair.rows_to_decide:,} rows, or try a stronger contender."
-    return (
-        "Check the instruction and the accepted answers, then try a larger model or more examples."
-    )
-
-
-def _bar_step(best: Standing) -> str:
-    first = best.barred_by[0]
-    if first.startswith("forgetting inconclusive"):
-        advice = "measure retention on more items, or tune more gently (lower learning rate)"
-    elif first.startswith("forgetting"):
-        advice = "tune more gently (lower learning rate, fewer steps) or mix in general text"
-    elif first.startswith("p95"):
-        advice = "shorten its prompt, use a faster machine, or raise the latency limit"
-    else:
-        advice = "look at its failures, repair their cause and run again"
-    return f"Nearest is {best.contender}: {advice}."
-
-
-def _reasons(
-    evidence: Evidence,
-    winner: Standing,
-    listed: Sequence[Comparison],
-    policy: Policy,
-    *,
-    kept: float,
-) -> list[str]:
-    """Quality, runner-up, zero-shot and floor, forgetting, cost, barred: in that order."""
-    others = {one.against: one for one in listed}
-    table = {one.contender: one for one in evidence.standings}
-    free = [one for one in table.values() if not one.barred_by and one.contender in others]
-    rivals = [one for one in free if one.contender != evidence.floor]
-    second = max(rivals, key=lambda one: one.quality.value, default=None)
-    plain = next((one for one in table.values() if _zero_shot(one) and one is not winner), None)
-    names = [second.contender if second else None, plain.contender if plain else None]
-    compared = [others[name] for name in dict.fromkeys([*names, evidence.floor]) if name]
-    near = f"within {policy.quality_margin * 100:.1f} points of the best that may be used"
-    stable = f"; in {kept:.0%} of redraws of the rows it is {near}" if rivals else ""
-    reasons = [f"{_scored(winner)}{stable}."]
-    reasons += [_told(one) for one in compared[:1]]
-    if compared[1:]:
-        reasons.append(" ".join(_told(one) for one in compared[1:]))
-    reasons.append(_forgotten(winner))
-    rival = f", against {_usd(second)} for {second.contender}" if second else ""
-    reasons.append(f"It costs {_usd(winner)} per 1,000 calls with preparation{rival}.")
-    better = [one for one in table.values() if one.quality.value > winner.quality.value]
-    for one in sorted(better, key=lambda one: -one.quality.value):
-        if one.barred_by:
-            reasons.append(f"{_scored(one)}, but is barred: {'; '.join(one.barred_by)}.")
-    return reasons
-
-
-def _undecided(
-    choice: _Choice,
-    pair: tuple[Standing, Standing],
-    listed: Sequence[Comparison],
-    policy: Policy,
-) -> tuple[list[str], str]:
-    one, other = pair
-    sides = {one.contender, other.contender}
-    seen = next(found for found in listed if {found.contender, found.against} == sides)
-    margin = f"{policy.quality_margin * 100:.1f} points"
-    lead = choice.lead.contender
-    because = [
-        f"{_scored(choice.lead)}, and leads: the cheapest within {margin} of the best so far.",
-        f"Whether {one.contender} loses more than {margin} to {other.contender} is open.",
-        _told(seen),
-        f"These {seen.difference.n} rows would have shown a true difference of "
-        f"{seen.detectable * 100:.1f} points or more, four times in five.",
-        f"With preparation, 1,000 calls cost {_usd(one)} with {one.contender} and "
-        f"{_usd(other)} with {other.contender}.",
-    ]
-    if seen.rows_to_decide is None:
-        step = (
-            f"More rows are not likely to decide it; choose {lead} if the price matters, "
-            "or set a wider quality_margin and run again."
-        )
-        return because, step
-    more = seen.rows_to_decide - seen.difference.n
-    because.append(f"About {more:,} more rows would decide between {' and '.join(sorted(sides))}.")
-    return because, f"Add about {more:,} test rows and run again; until then {lead} leads."
-
-
-def _zero_shot(one: Standing) -> bool:
-    """Whether it is the bare instruction, as the recipe's four choices spell it."""
-    spelt = (one.axes.get("prompt"), one.axes.get("retrieval"), one.axes.get("weights"))
-    return spelt == ("zero-shot", "none", "base")
-
-
-def _scored(one: Standing) -> str:
-    seen = one.quality
-    figures = f"{seen.low * 100:.1f} to {seen.high * 100:.1f}, {seen.n} rows"
-    return f"{one.contender} earns {seen.value * 100:.1f} of 100 points ({figures})"
-
-
-def _told(pair: Comparison) -> str:
-    seen = pair.difference
-    return (
-        f"On the same {seen.n} rows {pair.contender} earns {abs(seen.value) * 100:.1f} points "
-        f"{'less' if seen.value < 0 else 'more'} than {pair.against} "
-        f"(between {_side(seen.low)} and {_side(seen.high)})."
-    )
-
-
-def _side(value: float) -> str:
-    return f"{abs(value) * 100:.1f} {'less' if value < 0 else 'more'}"
-
-
-def _forgotten(one: Standing) -> str:
-    if not isinstance(one.forgetting, Forgetting):
-        return "Its weights are the untouched base, so it has forgotten nothing."
-    pooled = one.forgetting.pooled
-    limit = f", limit {pooled.margin * 100:.1f}" if pooled.margin is not None else ""
-    moved = "loses" if pooled.drop.value >= 0 else "gains"
-    return (
-        f"Elsewhere it {moved} {abs(pooled.drop.value) * 100:.1f} points of accuracy "
-        f"(at most {pooled.upper * 100:.1f} lost{limit})."
-    )
-
-
-def _usd(one: Standing) -> str:
-    price = one.cost.usd_per_1k_all_in
-    return f"USD {price:,.2f}" if price >= 1 else f"USD {price:.4f}"
