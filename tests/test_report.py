@@ -203,6 +203,19 @@ def test_the_audit_finds_a_contender_that_skipped_an_item(report: Report) -> Non
     assert "Same items" in {check.title for check in audit(report)}
 
 
+def test_the_audit_names_contenders_that_are_missing(report: Report) -> None:
+    run = {**report.run, "failed": {"qlora": "bitsandbytes is not installed."},
+           "skipped": {"rag": "the task has no corpus"}}
+    found = {check.title: check for check in audit(replace(report, run=run))}
+    missing = found["Contenders not measured"]
+    assert missing.state == "fault"
+    assert missing.finding == (
+        "qlora (bitsandbytes is not installed) and rag (the task has no corpus)."
+    )
+    left = replace(report, run={**run, "failed": {}})
+    assert "Contenders left out" in {check.title for check in audit(left)}
+
+
 def test_the_audit_counts_what_could_not_be_read_or_did_not_fit(report: Report) -> None:
     found = {check.title: check.finding for check in audit(report)}
     assert "unreadable" in found["Answers that could not be read"]

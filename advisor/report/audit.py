@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ def audit(report: Report) -> tuple[Check, ...]:
     """The checks in the order a reviewer would ask for them."""
     return (
         _final(report),
+        _entered(report),
         _same_items(report),
         _groups(report),
         _unread(report),
@@ -39,6 +41,23 @@ def _final(report: Report) -> Check:
     if report.verdict.final:
         return Check("ok", "Final", "Measured on the locked test split.")
     return Check("note", "Not final", "A limited run: not confirmed on the locked test split.")
+
+
+def _entered(report: Report) -> Check:
+    failed, skipped = _reasons(report, "failed"), _reasons(report, "skipped")
+    if failed:
+        return Check("fault", "Contenders not measured", f"{listed(failed + skipped, 12)}.")
+    if skipped:
+        text = f"They do not fit the task: {listed(skipped, 12)}."
+        return Check("note", "Contenders left out", text)
+    return Check("ok", "Every contender was measured", "None failed and none was left out.")
+
+
+def _reasons(report: Report, key: str) -> list[str]:
+    found = report.run.get(key)
+    if not isinstance(found, Mapping):
+        return []
+    return [f"{name} ({str(why).rstrip('.')})" for name, why in found.items()]
 
 
 def _same_items(report: Report) -> Check:

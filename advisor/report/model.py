@@ -89,12 +89,15 @@ def reference(verdict: Verdict, chosen: Standing) -> tuple[Standing, str] | None
     """Whom to measure the chosen one against, and why that one.
 
     The best prompt alone, for a contender that is more than a prompt; otherwise the
-    best of the others. None when there is no other.
+    best of the others that may be used, or of all if none may. None when there is no other.
     """
     others = [one for one in ranked(verdict) if one.contender != chosen.contender]
     prompts = [one for one in others if family(one.axes) == "prompt"]
     if prompts and family(chosen.axes) != "prompt":
         return prompts[0], "the best prompt alone"
+    free = [one for one in others if not one.barred_by]
+    if free and free[0] is not others[0]:
+        return free[0], "the best other within all limits"
     return (others[0], "the best of the others") if others else None
 
 
