@@ -75,6 +75,11 @@ def recipe_digest(recipe: Recipe) -> str:
     return digest(recipe.model_dump(mode="json"))
 
 
+def code_digest() -> str:
+    """The identity of everything that computes: this package and the libraries it calls."""
+    return digest({"advisor": __version__, **_versions()})
+
+
 def describe(plan: Plan) -> dict[str, Any]:
     """All settings, digests and versions, as run.yaml holds them."""
     return {

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor import __version__
 from advisor.config import LoraWeights, Recipe
 from advisor.contenders.recipe import prepare, reopen
 from advisor.core import (
@@ -34,7 +33,7 @@ from advisor.measures import retention
 from advisor.measures.scorers import grade
 from advisor.runner.contention import watched
 from advisor.runner.journal import Journal
-from advisor.runner.plan import Plan, Watch, recipe_digest
+from advisor.runner.plan import Plan, Watch, code_digest, recipe_digest
 from advisor.ship.bundle import digests
 
 
@@ -73,7 +72,7 @@ def run_trial(
         recipe=recipe_digest(recipe),
         engine=digest([plan.tools.engine.digest, plan.tools.embedder.digest]),
         material=plan.task.material.digest,
-        code=__version__,
+        code=code_digest(),
     )
     folder = plan.folder / "contenders" / name
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
@@ -223,7 +222,7 @@ def _timed(system: System, question: Question) -> tuple[float, Answer]:
 
 def base_retention(plan: Plan, journal: Journal) -> dict[str, SuiteScores]:
     """The untouched base on every suite; what tuned contenders are paired with."""
-    key = AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", __version__)
+    key = AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", code_digest())
     engine = plan.tools.engine
     return retention_of(key, Opened(lambda: (_Mute(), engine)), plan=plan, journal=journal)
 

@@ -66,9 +66,13 @@ def pack(system: Path, target: Path, origin: Origin) -> None:
         }
         (staging / MANIFEST).write_text(_sealed(manifest), encoding="utf-8")
         staging.chmod(0o755)
+        # The old bundle steps aside until the new one stands in its place.
+        old = target.with_name(f".{target.name}-old")
+        shutil.rmtree(old, ignore_errors=True)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(old)
         staging.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
