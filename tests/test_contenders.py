@@ -192,9 +192,25 @@ def test_a_shot_of_a_reading_contender_is_shown_with_its_own_passages(task, ques
     list(made(recipe(text, tmp_path), task, tmp_path, engine=engine).system.answer(questions))
     for prompt in engine.asked:
         said = "".join(map(chr, prompt))
-        asked = re.findall(r"<user>The (\w+) bridge\n.*?the toll of the (\w+) bridge\?", said, re.S)
+        shown = r"<user>Passage: The (\w+) bridge\n.*?the toll of the (\w+) bridge\?"
+        asked = re.findall(shown, said, re.S)
         assert len(asked) == 3
         assert all(read == wanted for read, wanted in asked)
+
+
+@pytest.mark.parametrize("select", ["fixed", "nearest"])
+def test_a_shot_whose_passages_lack_its_answer_is_not_shown(select, task, questions, tmp_path):
+    unanswered = {example.question.id for example in task.material.train[::2]}
+    train = tuple(replace(example, targets=("no idea",)) if example.question.id in unanswered
+                  else example for example in task.material.train)
+    changed = replace(task, material=replace(task.material, train=train))
+    engine = Listening()
+    text = f"prompt: {{shots: 3, select: {select}}}\nretrieval: {{kind: dense, top_k: 1}}\n"
+    list(made(recipe(text, tmp_path), changed, tmp_path, engine=engine).system.answer(questions))
+    for prompt in engine.asked:
+        said = "".join(map(chr, prompt))
+        assert said.count("<assistant>") == 3
+        assert "<assistant>no idea<" not in said
 
 
 @pytest.mark.parametrize("name", READING)
@@ -309,7 +325,8 @@ def test_shots_are_turns_and_passages_stand_before_the_question():
     messages = compose("I", Question("q", "2+2?"), shots=[shot], passages=[Passage("d", "Sums.")])
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
     assert [message.content for message in messages[1:]] == ["1+1?", "2",
-                                                             "Sums.\n\nQuestion: 2+2?"]
+                                                             "Passage: Sums.\n\n"
+                                                             "Question: 2+2?\nAnswer:"]
 
 
 def test_the_most_similar_example_stands_last(task):

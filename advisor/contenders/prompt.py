@@ -145,8 +145,10 @@ def fit(
 
 
 def _turn(question: Question, passages: Sequence[Passage]) -> str:
-    read = "".join(f"{passage.text.strip()}\n\n" for passage in passages)
-    return f"{read}Question: {_ask(question)}" if read else _ask(question)
+    if not passages:
+        return _ask(question)
+    read = "".join(f"Passage: {passage.text.strip()}\n\n" for passage in passages)
+    return f"{read}Question: {_ask(question)}\nAnswer:"
 
 
 def _ask(question: Question) -> str:
