@@ -20,6 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="the question")
     parser.add_argument("--choice", action="append", default=[], metavar="TEXT",
                         help="an allowed answer (repeatable)")
+    parser.add_argument("--model", metavar="PATH_OR_ID",
+                        help="where the base model is, if not where it was when measured")
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
 
 
@@ -33,7 +35,7 @@ def execute(options: argparse.Namespace) -> int:
     if not options.text.strip():
         raise AdvisorError("the question is empty", fix=f'advisor ask {options.path} "..."')
     manifest = verify(path)
-    system, _ = reopen(path, _tools(manifest, path))
+    system, _ = reopen(path, _tools(manifest, path, options.model))
     [answer] = system.answer([Question("ask", options.text, tuple(options.choice))])
     if answer.failure:
         raise AdvisorError(answer.failure, fix="ask a shorter question")
@@ -48,11 +50,11 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tools(manifest: Mapping[str, Any], path: Path) -> Tools:
+def _tools(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:
     base, embedder = manifest["base"], manifest["embedder"]
     if base["name"] == "fake":
         return fake()
-    tools = real(base["name"], embedder["name"], precision=manifest["precision"])
+    tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
     for kind, found, wanted in (
         ("base model", tools.engine.digest, base["digest"]),
         ("embedder", tools.embedder.digest, embedder["digest"]),

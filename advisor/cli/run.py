@@ -20,7 +20,7 @@ from rich.console import Console
 from advisor.cli import INTERRUPTED
 from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
-from advisor.config import Recipe, Settings
+from advisor.config import LoraWeights, Recipe, Settings
 from advisor.core import Task, Verdict
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError
@@ -53,6 +53,7 @@ def execute(options: argparse.Namespace) -> int:
     settings = _settings(workspace, options)
     # Everything a user may have got wrong is found before anything costs time.
     recipes = {name: workspace.recipe(name) for name in options.contender or workspace.recipes()}
+    recipes = dict(sorted(recipes.items(), key=_effort))
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
     for task, folder in zip(tasks, folders, strict=True):
@@ -81,6 +82,13 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(plan, done) for plan, done in finished], indent=2))
     return 1 if any(done.failed for _, done in finished) else 0
+
+
+def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:
+    """What takes long comes late: whoever stops a run early has seen the most contenders."""
+    name, recipe = item
+    tuned, reads = isinstance(recipe.weights, LoraWeights), recipe.retrieval.kind != "none"
+    return tuned, recipe.prompt.kind != "none", reads, recipe.prompt.shots, name
 
 
 def _settings(workspace: Workspace, options: argparse.Namespace) -> Settings:
