@@ -76,12 +76,22 @@ class LoraWeights(Strict):
     alpha: Positive = Field(32.0, description="The update is scaled by alpha / rank.")
     dropout: Share = Field(0.0, description="Dropout on the adapter's input while tuning.")
     targets: Literal["all-linear", "attention"] = Field(
-        "all-linear", description="Which layers get an adapter."
+        "all-linear", description="Which modules of a layer get an adapter."
+    )
+    top_layers: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0,
+        description="Share of the layers, counted from the output, that get an adapter. Below 1 "
+        "an update is faster: nothing flows back through the lower layers.",
     )
     learning_rate: Positive = Field(5e-4, description="Peak; warmed up, then linear to 0.")
     epochs: Positive = Field(2.0, description="Passes over train.")
     batch_size: Annotated[int, Field(ge=1)] = Field(8, description="Rows per update.")
     warmup: Share = Field(0.1, description="Share of the updates spent warming up.")
+    rehearsal: Annotated[float, Field(ge=0.0)] = Field(
+        0.0,
+        description="Weight of the divergence from the base on text that the base wrote itself: "
+        "higher forgets less and learns more slowly.",
+    )
     checks: Annotated[int, Field(ge=1)] = Field(
         2, description="How often dev loss is taken; the best checkpoint is kept."
     )
@@ -165,6 +175,9 @@ class TaskFile(Strict):
     primary: str = Field(description="The one metric the verdict is about.")
     chance: Share = Field(0.0, description="The primary metric of a contender that knows nothing.")
     max_tokens: Annotated[int, Field(ge=1)] = Field(64, description="Limit of an answer.")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Strings before which every answer ends; a newline for one-line answers."
+    )
     context: ContextFile
     licence: str = ""
     source: str = ""
@@ -193,7 +206,7 @@ class PolicyFile(Strict):
     """The rule book of the verdict."""
 
     quality_margin: Share = Field(0.05, description="A smaller loss of quality does not matter.")
-    retention_margin: Share = Field(0.10, description="Allowed loss of retention accuracy.")
+    retention_margin: Share = Field(0.05, description="Allowed loss of retention accuracy.")
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     max_failed: Share = Field(0.01, description="Share of calls that may fail.")
     horizon_months: Positive = Field(12.0, description="Preparation is spread over these months.")

@@ -63,7 +63,8 @@ class Material:
     """All that a contender may learn from. There is no test field to reach for.
 
     `brief` is the instruction for a contender that learns the rules from examples; it
-    equals `instruction` when the task gives none.
+    equals `instruction` when the task gives none. An answer ends before any string of
+    `stop`, and after `max_tokens` tokens.
     """
 
     instruction: str
@@ -72,6 +73,7 @@ class Material:
     dev: tuple[Example, ...]
     corpus: tuple[Document, ...]
     max_tokens: int
+    stop: tuple[str, ...]
     digest: str
 
 
@@ -452,9 +454,12 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int
+        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
     ) -> Iterable[tuple[int, Generation]]:
-        """Greedy answers as (index of the prompt, generation), as they finish."""
+        """Greedy answers as (index of the prompt, generation), as they finish.
+
+        An answer ends before the first string of `stop` that follows any text of it.
+        """
         ...
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:

@@ -115,11 +115,11 @@ class Listening(FakeEngine):
     fault: type[BaseException] = KeyboardInterrupt
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int
+        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
     ) -> Any:
         said: tuple[int, Generation]
         # Named, because a dataclass with slots is not the class that `super()` remembers.
-        for said in FakeEngine.generate(self, prompts, max_tokens=max_tokens):
+        for said in FakeEngine.generate(self, prompts, max_tokens=max_tokens, stop=stop):
             if len(self.asked) >= self.patience:
                 raise self.fault("no more")
             self.asked.append(prompts[said[0]])

@@ -149,7 +149,7 @@ def _task(dice: random.Random, rows: int, hostile: tuple[str, ...]) -> Task:
         target = f'{{"product": "{product}", "queue": "{dice.choice(QUEUES)}", "urgent": false}}'
         question = Question(f"tickets-{index:04d}", text)
         test.append(Example(question, (target,), f"mail-{index * 2 // 5:03d}"))
-    material = Material("File the ticket as JSON.", "File it.", (), (), (), 64, "sha256:5e1f")
+    material = Material("File the ticket as JSON.", "File it.", (), (), (), 64, (), "sha256:5e1f")
     context = Context(200_000, 0.02, 800.0, "eu")
     spec = ScorerSpec("json", ("product", "queue", "urgent"))
     title = "File support tickets" + (hostile[0] if hostile else "")

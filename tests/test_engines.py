@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -19,7 +20,9 @@ from advisor.errors import AdvisorError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+generation = pytest.importorskip("advisor.engines.generation")
 layout = pytest.importorskip("advisor.engines.layout")
+rehearsal = pytest.importorskip("advisor.engines.rehearsal")
 scoring = pytest.importorskip("advisor.engines.scoring")
 training = pytest.importorskip("advisor.engines.training")
 transformers_engine = pytest.importorskip("advisor.engines.transformers")
@@ -165,6 +168,27 @@ def test_more_rows_than_a_batch_holds_are_all_answered_the_same(tiny):
     for index in (0, 17, 39):
         [(_, alone)] = engine.generate([asked[index]], max_tokens=8)
         assert answers[index].text == alone.text
+
+
+def test_prompts_read_in_small_parts_are_answered_the_same(tiny, monkeypatch):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = [engine.encode((PLAIN, Message("user", f"Bridge {n}?" * (n % 5 + 1))))
+             for n in range(20)]
+    whole = dict(engine.generate(asked, max_tokens=12))
+    monkeypatch.setattr(generation, "PROMPT_TOKENS", 64)
+    parts = dict(engine.generate(asked, max_tokens=12))
+    assert {n: one.text for n, one in parts.items()} == {n: one.text for n, one in whole.items()}
+
+
+def test_sampled_text_continues_its_start_and_follows_the_seed(tiny):
+    model = transformers_engine.engine(tiny, dtype="float32").weights.model
+    starts = [(5, 6), (7,), (8, 9, 10)]
+    texts = generation.sampled(model, starts, tokens=6, seed=1)
+    assert texts == generation.sampled(model, starts, tokens=6, seed=1)
+    assert texts != generation.sampled(model, starts, tokens=6, seed=2)
+    for start, text in zip(starts, texts, strict=True):
+        assert text[: len(start)] == start
+        assert len(text) == len(start) + 6
 
 
 def test_generating_nothing_is_no_work(engine):
@@ -323,6 +347,67 @@ def test_a_second_tuning_starts_from_the_base(tiny, tmp_path):
     assert one == two
 
 
+def test_rehearsal_keeps_the_tuned_model_near_the_base(tiny, tmp_path):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    text = engine._rehearsal(seed=0)
+    assert text.ids.shape == (rehearsal.ROWS, rehearsal.TOKENS)
+
+    def divergence(model: Any) -> float:
+        with torch.no_grad():
+            hidden = model.get_decoder()(input_ids=text.ids).last_hidden_state
+            return float(text.divergence(model, hidden))
+
+    assert divergence(engine.weights.model) == pytest.approx(0, abs=1e-5)
+    drift = {}
+    for weight in (0.0, 50.0):
+        folder, spec = tmp_path / str(weight), SPEC.model_copy(update={"rehearsal": weight})
+        engine.tune(Course(lessons(), lessons()), spec, folder=folder, seed=1)
+        drift[weight] = divergence(engine.with_adapter(folder).weights.model)
+    assert 0 < drift[50.0] < drift[0.0] / 2
+
+
+def test_a_full_disk_is_told_as_such_when_an_adapter_is_saved(tmp_path):
+    from safetensors import SafetensorError
+
+    class Full:
+        def save_pretrained(self, *_: Any, **__: Any) -> None:
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match="No space left") as told:
+        transformers_engine._save_adapter(Full(), tmp_path, base="x")
+    assert told.value.errno == errno.ENOSPC
+
+
+def test_rehearsing_beside_the_lessons_is_the_same_as_apart(engine):
+    samples = [engine._sample(lesson) for lesson in lessons()][:3]
+    model, part = engine.weights.model, engine._rehearsal(seed=0).part(0, 2)
+    with torch.no_grad():
+        loss, drift = training._losses(model, samples, part)
+        total, count = training._loss(model, samples)
+    tolerance = 0.02 if model.dtype == torch.bfloat16 else 1e-4
+    assert float(loss) == pytest.approx(float(total) / count, rel=tolerance)
+    assert float(drift) == pytest.approx(0, abs=tolerance)
+
+
+def test_only_the_top_layers_get_an_adapter(tiny, tmp_path):
+    from safetensors import safe_open
+
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    spec = SPEC.model_copy(update={"top_layers": 0.5})
+    engine.tune(Course(lessons(), lessons()), spec, folder=tmp_path / "a", seed=1)
+    with safe_open(tmp_path / "a" / "adapter_model.safetensors", "pt") as file:
+        changed = {name.split(".layers.")[1].split(".")[0] for name in file.keys()}  # noqa: SIM118
+    count = engine.weights.model.config.num_hidden_layers
+    assert changed == {str(layer) for layer in range(count - count // 2, count)}
+
+
+def test_every_text_is_rehearsed_in_its_turn():
+    ids = torch.arange(10)[:, None]
+    text = rehearsal.Rehearsal(ids, ids.float()[..., None])
+    seen = [text.part(step, 4).ids[:, 0].tolist() for step in range(3)]
+    assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
+
+
 def test_a_lesson_too_long_for_the_model_is_refused(tiny, tmp_path):
     engine = transformers_engine.engine(tiny, dtype="float32")
     long = replace(lessons()[0], completion="x" * 300)
@@ -359,6 +444,22 @@ def test_the_loss_with_a_shared_prefix_is_the_loss_without(engine):
 
 
 # ------------------------------------------------------------------ four bits
+
+
+def test_four_bit_weights_pass_the_same_gradient_after_they_answered(engine):
+    pytest.importorskip("bitsandbytes")
+    model = engine.quantised("nf4")._tunable()
+    ids = torch.tensor([prompts(engine)[0]])
+
+    def gradient() -> Any:
+        given = model.get_input_embeddings()(ids).detach().requires_grad_()
+        model(inputs_embeds=given).logits.float().square().mean().backward()
+        return given.grad
+
+    before = gradient()
+    with torch.no_grad():
+        model.eval()(ids)
+    assert torch.equal(gradient(), before)
 
 
 def test_four_bit_weights_answer_and_can_be_tuned(engine, tmp_path):

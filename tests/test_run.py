@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -202,6 +206,37 @@ def test_an_interruption_loses_no_answer_that_was_given(planned):
     asked = Listening()
     go(using(planned, asked))
     assert len(asked.asked) == ALL - 10
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from material import Listening, Silent, own, plan, small_task
+from advisor.runner.run import run
+
+class Kill(BaseException):
+    def __init__(self, *_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+engine = Listening(patience=30, fault=Kill)
+task = small_task(folder.parent / "tolls")
+run(plan(task, folder, recipes=own(*sys.argv[2:]), engine=engine), Silent())
+"""
+
+
+def test_a_killed_run_keeps_every_answer_that_was_given(planned):
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(planned.folder), *NAMES],
+        env={**os.environ, "PYTHONPATH": paths}, timeout=120, check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    kept = answers(planned.folder)
+    go(planned)
+    assert kept.items() <= answers(planned.folder).items()
+    # Those 30 were all of zero-shot, its probe, and four of few-shot.
+    assert len(planned.tools.engine.asked) == ALL - 30 + (30 - TEST_ROWS - PROBED - 4)
 
 
 # ------------------------------------------------------------------ crashes

@@ -31,10 +31,11 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What every contender of a task has in common: the instruction and the limit."""
+    """What every contender of a task has in common: the instruction, and when to end."""
 
     instruction: str
     max_tokens: int
+    stop: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ class Composed:
                 dropped=prompts[i].dropped, failure=self._too_long(prompts[i]),
             )
         generated = self.engine.generate(
-            [prompts[i].tokens for i in fitting], max_tokens=self.manner.max_tokens
+            [prompts[i].tokens for i in fitting],
+            max_tokens=self.manner.max_tokens,
+            stop=self.manner.stop,
         )
         for position, said in generated:
             i = fitting[position]
@@ -137,7 +140,9 @@ def load(folder: Path, tools: Tools) -> Composed:
     if recipe.retrieval.kind != "none":
         index = retrieval.load(folder / "index", tools.embedder)
     shots = _load_shots(recipe, folder, tools.embedder)
-    return Composed(recipe, Manner(**described["manner"]), engine, shots, index, adapter)
+    manner = described["manner"]
+    manner = Manner(manner["instruction"], manner["max_tokens"], tuple(manner["stop"]))
+    return Composed(recipe, manner, engine, shots, index, adapter)
 
 
 def _answer(question: Question, prompt: Prompt, *, text: str, usage: Usage) -> Answer:

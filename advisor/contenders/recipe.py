@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from advisor.contenders.composed import Composed, Manner, Tools
 from advisor.contenders.floor import Floor, floor
 from advisor.contenders.prompt import FixedShots, NearestShots, Shots, fixed_shots
 from advisor.contenders.tuning.lessons import course
-from advisor.core import Engine, Material, PrepareCost, System
+from advisor.core import Engine, Example, Material, PrepareCost, System
 from advisor.errors import AdvisorError
 
 
@@ -35,18 +36,25 @@ def prepare(
     Raises AdvisorError when the material cannot feed the recipe (no corpus, no train
     rows, fewer train rows than shots).
     """
+    if recipe.prompt.shots > len(material.train):
+        raise AdvisorError(
+            f"prompt.shots is {recipe.prompt.shots}, but train has {len(material.train)} rows",
+            fix="lower prompt.shots in the recipe",
+        )
     if recipe.prompt.kind == "none":
         if not material.train:
             raise AdvisorError("the floor needs rows in train", fix="add train.jsonl to the task")
         return Prepared(floor(material.train), None, _free())
     brief = recipe.prompt.instruction == "brief"
     instruction = material.brief if brief else material.instruction
+    index = _index(recipe, material, tools)
+    pool = material.train if index is None else _answered(material.train, index, recipe)
     untuned = Composed(
         recipe,
-        Manner(instruction, material.max_tokens),
+        Manner(instruction, material.max_tokens, material.stop),
         tools.engine,
-        _shots(recipe, material, tools=tools, seed=seed),
-        _index(recipe, material, tools),
+        _shots(recipe, pool, tools=tools, seed=seed),
+        index,
     )
     if not isinstance(recipe.weights, LoraWeights):
         return Prepared(untuned, tools.engine, _free())
@@ -80,19 +88,37 @@ def _free() -> PrepareCost:
     return PrepareCost(seconds=0.0, tokens_trained=0, artefact_bytes=0)
 
 
-def _shots(recipe: Recipe, material: Material, *, tools: Tools, seed: int) -> Shots:
+def _shots(
+    recipe: Recipe, pool: Sequence[Example], *, tools: Tools, seed: int
+) -> Shots:
     count = recipe.prompt.shots
-    if count > len(material.train):
-        raise AdvisorError(
-            f"prompt.shots is {count}, but train has {len(material.train)} rows",
-            fix="lower prompt.shots in the recipe",
-        )
     if not count:
         return FixedShots(())
     if recipe.prompt.select == "fixed":
-        return fixed_shots(material.train, count, seed=seed)
-    vectors = tools.embedder.embed([example.question.text for example in material.train])
-    return NearestShots(material.train, vectors, tools.embedder, count)
+        return fixed_shots(pool, count, seed=seed)
+    vectors = tools.embedder.embed([example.question.text for example in pool])
+    return NearestShots(tuple(pool), vectors, tools.embedder, count)
+
+
+def _answered(
+    train: Sequence[Example], index: retrieval.DenseIndex, recipe: Recipe
+) -> Sequence[Example]:
+    """The examples whose own retrieved passages hold an answer, or all if those are too few
+    for the shots: a shot whose passages do not would teach to answer past them."""
+    if not recipe.prompt.shots:
+        return train
+    found = index.search([e.question.text for e in train], recipe.retrieval.top_k)
+    fit = [
+        example
+        for example, passages in zip(train, found, strict=True)
+        if any(_holds(passage.text, example.targets) for passage in passages)
+    ]
+    return fit if len(fit) >= recipe.prompt.shots else train
+
+
+def _holds(text: str, targets: Sequence[str]) -> bool:
+    folded = " ".join(text.casefold().split())
+    return any(" ".join(target.casefold().split()) in folded for target in targets)
 
 
 def _index(

@@ -61,6 +61,7 @@ def build_material(
         "dev": dev,
         "corpus": corpus,
         "max_tokens": settings.max_tokens,
+        "stop": settings.stop,
     }
     return Material(
         instruction=settings.instruction,
@@ -69,6 +70,7 @@ def build_material(
         dev=dev,
         corpus=corpus,
         max_tokens=settings.max_tokens,
+        stop=settings.stop,
         digest=digest(parts),
     )
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from advisor.config import LoraWeights
 from advisor.core import Course, Generation, Message, PrepareCost, TokenIds
+from advisor.engines import stops
 from advisor.errors import AdvisorError
 
 SECONDS = 0.001
@@ -48,11 +49,11 @@ class FakeEngine:
         return tuple(map(ord, text))
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int
+        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
     ) -> Iterable[tuple[int, Generation]]:
         for index, prompt in enumerate(prompts):
             turns = _TURN.findall("".join(map(chr, prompt)))
-            text = self._say(turns)[: max_tokens * 4]
+            text = stops.cut(self._say(turns)[: max_tokens * 4], stop)
             yield index, Generation(text, len(text.split()), SECONDS)
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from advisor.core import TokenIds
 
@@ -69,16 +70,85 @@ def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     return out
 
 
+def read(model: Any, tokens: TokenIds) -> Any:
+    """The keys and values of one row of `tokens`; an empty cache for none.
+
+    Every layer keeps all of them, sliding ones too, whose masks then do the sliding:
+    rows can be joined and thinned alike.
+    """
+    cache = DynamicCache()
+    if tokens:
+        ids = torch.tensor([tokens], device=model.device)
+        model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
+    return cache
+
+
 def repeat(cache: Any, rows: int) -> Any:
     """A new cache holding `rows` copies of a one-row cache; the original is kept.
 
     Gradients flow back into the original: the copies are views of it.
     """
-    from transformers import DynamicCache
-
     copy = DynamicCache()
     for index, layer in enumerate(cache.layers):
         copy.update(
             layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), index
         )
     return copy
+
+
+class Roomy(DynamicLayer):
+    """Keys and values of one layer, [rows, heads, tokens, dim], with room for more tokens.
+
+    A plain layer copies everything it holds for every token that is added.
+    """
+
+    def __init__(self, parts: Sequence[Any], room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        first = parts[0].keys
+        self.lazy_initialization(first, first)
+        rows = sum(part.keys.shape[0] for part in parts)
+        _, heads, length, size = first.shape
+        self.length = int(length)
+        shape = (rows, heads, self.length + room, size)
+        self.all_keys, self.all_values = first.new_empty(shape), first.new_empty(shape)
+        start = 0
+        for part in parts:
+            end = start + part.keys.shape[0]
+            self.all_keys[start:end, :, : self.length] = part.keys
+            self.all_values[start:end, :, : self.length] = part.values
+            start = end
+        self._show()
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        end = self.length + key_states.shape[2]
+        self.all_keys[:, :, self.length : end] = key_states
+        self.all_values[:, :, self.length : end] = value_states
+        self.length = end
+        return self._show()
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        self.all_keys, self.all_values = self.all_keys[indices], self.all_values[indices]
+        self._show()
+
+    def _show(self) -> tuple[torch.Tensor, torch.Tensor]:
+        self.keys = self.all_keys[:, :, : self.length]
+        self.values = self.all_values[:, :, : self.length]
+        return self.keys, self.values
+
+
+def join(caches: Sequence[Any], room: int) -> Any:
+    """One cache of all rows of `caches`, equally long, with room for `room` tokens.
+
+    The caches given are emptied on the way, so that nothing is held twice for long.
+    """
+    joined = DynamicCache()
+    for index in range(len(caches[0].layers)):
+        joined.layers.append(Roomy([cache.layers[index] for cache in caches], room))
+        for cache in caches:
+            cache.layers[index] = None
+    return joined

@@ -20,6 +20,7 @@ import torch
 from advisor.config import LoraWeights
 from advisor.core import TokenIds
 from advisor.engines import layout
+from advisor.engines.rehearsal import Rehearsal
 from advisor.errors import AdvisorError
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,18 @@ class Progress:
 
 
 def fit(
-    model: Any, train: Sequence[Sample], dev: Sequence[Sample], *, spec: LoraWeights, seed: int
+    model: Any,
+    train: Sequence[Sample],
+    dev: Sequence[Sample],
+    *,
+    spec: LoraWeights,
+    seed: int,
+    rehearsal: Rehearsal | None = None,
 ) -> Progress:
     """Update the model's trainable parameters; leaves the best checkpoint in place.
 
-    "Best" is the lowest dev loss among `spec.checks` evenly spaced checks.
+    "Best" is the lowest dev loss among `spec.checks` evenly spaced checks. With a
+    `rehearsal` the loss also holds `spec.rehearsal` times the divergence from the base.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=spec.learning_rate, weight_decay=0.0)
@@ -62,16 +70,17 @@ def fit(
     checks = {max(1, round(steps * (i + 1) / spec.checks)) for i in range(spec.checks)}
     batches = _batches(train, spec, steps=steps, seed=seed)
     checked = dev[:: math.ceil(len(dev) / spec.check_rows)]
+    rehearsed = max(1, spec.batch_size // 2)  # texts an update, each as long as a short row
     losses: list[float] = []
     dev_losses: list[float] = []
     kept: list[torch.Tensor] = []
     best, seen = 0, 0
     for step, batch in enumerate(batches, start=1):
         model.train()
+        part = rehearsal.part(step, rehearsed) if rehearsal else None
         with _mixed(model):
-            total, count = _loss(model, batch)
-        loss = total / count
-        loss.backward()
+            loss, drift = _losses(model, batch, part)
+        (loss + spec.rehearsal * drift).backward()
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
         schedule.step()
@@ -171,26 +180,49 @@ def _batches(
     return out[:steps]
 
 
+def _losses(
+    model: Any, batch: Sequence[Sample], part: Rehearsal | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss over the graded tokens, and the divergence on the rehearsed texts (0
+    without any), from one forward pass."""
+    if part is None:
+        total, count = _loss(model, batch)
+        return total / count, torch.zeros((), device=total.device)
+    texts = [tuple(text) for text in part.ids.tolist()]
+    hidden = _hidden(model, [*(sample.tokens[:-1] for sample in batch), *texts], prefix=0)
+    total, count = _graded(model, batch, hidden[: len(batch)])
+    return total / count, part.divergence(model, hidden[len(batch) :, -part.ids.shape[1] :])
+
+
 def _loss(model: Any, batch: Sequence[Sample]) -> tuple[torch.Tensor, int]:
     """Summed loss over the graded tokens, and how many there are."""
-    # The last token is only ever predicted, so it is not fed.
-    fed = [sample.tokens[:-1] for sample in batch]
     # No graded token may be predicted from within the shared part.
     prefix = layout.shared_prefix(
         [sample.tokens[: len(sample.tokens) - sample.graded] for sample in batch]
     )
+    hidden = _hidden(model, [sample.tokens[:-1] for sample in batch], prefix=prefix)
+    return _graded(model, batch, hidden)
+
+
+def _hidden(model: Any, fed: Sequence[TokenIds], *, prefix: int) -> torch.Tensor:
+    """Last hidden states [rows, tokens, width], every row's last token in the last column."""
     cache = None
     if prefix:
-        ids = torch.tensor([fed[0][:prefix]], device=model.device)
-        cache = model.get_decoder()(input_ids=ids, use_cache=True).past_key_values
-        cache = layout.repeat(cache, len(fed))
+        cache = layout.repeat(layout.read(model, fed[0][:prefix]), len(fed))
     padded = layout.pad(fed, prefix, filler=0, device=model.device)
-    hidden = model.get_decoder()(
+    hidden: torch.Tensor = model.get_decoder()(
         input_ids=padded.ids, attention_mask=padded.mask, position_ids=padded.positions,
         past_key_values=cache, use_cache=cache is not None,
     ).last_hidden_state
+    return hidden
+
+
+def _graded(
+    model: Any, batch: Sequence[Sample], hidden: torch.Tensor
+) -> tuple[torch.Tensor, int]:
     # The vocabulary is the widest layer: only graded positions go through it, as one flat
-    # product (a slice of every row would be copied for a batched one).
+    # product (a slice of every row would be copied for a batched one). The last token is
+    # only ever predicted, so it was not fed.
     rows = [row for row, sample in enumerate(batch) for _ in range(sample.graded)]
     columns = [-sample.graded + i for sample in batch for i in range(sample.graded)]
     labels = [token for sample in batch for token in sample.tokens[-sample.graded :]]

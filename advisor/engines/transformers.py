@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
+import os
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,25 +19,31 @@ from jinja2.exceptions import TemplateError
 
 from advisor.config import LoraWeights
 from advisor.core import Course, Generation, Lesson, Message, PrepareCost, TokenIds
-from advisor.engines import generation, memory, scoring, training
+from advisor.engines import generation, memory, rehearsal, scoring, stops, training
 from advisor.engines.models import ModelFiles, file_digest
 from advisor.errors import AdvisorError
 
 Scheme = Literal["none", "nf4"]
 # Raised when the same inputs would now give other answers; part of every answer's key.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 @dataclass(slots=True)
 class _Weights:
-    """One copy of some weights, read from disk when first used."""
+    """One copy of some weights, read from disk when first used.
+
+    `whole` is the base as it came, which quantised and tuned weights were made from; None
+    for the base itself.
+    """
 
     files: ModelFiles
     dtype: str
     scheme: Scheme
     adapter: Path | None = None
+    whole: _Weights | None = None
     _model: Any = None
     _tokenizer: Any = None
+    _rehearsals: dict[int, rehearsal.Rehearsal] = field(default_factory=dict)
 
     @property
     def model(self) -> Any:
@@ -49,6 +57,15 @@ class _Weights:
         if self._tokenizer is None:
             self._tokenizer = _read_tokenizer(self.files)
         return self._tokenizer
+
+
+    def rehearsal(self, openings: list[TokenIds], *, seed: int) -> rehearsal.Rehearsal:
+        """What the base says of its own; written once, however many adapters are tuned."""
+        if self.whole is not None:
+            return self.whole.rehearsal(openings, seed=seed)
+        if seed not in self._rehearsals:
+            self._rehearsals[seed] = rehearsal.write(self.model, openings, seed=seed)
+        return self._rehearsals[seed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +120,19 @@ class TransformersEngine:
         return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int
+        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
     ) -> Iterable[tuple[int, Generation]]:
-        ends = self._ends()
+        def text(tokens: Sequence[int]) -> str:
+            return str(self.weights.tokenizer.decode(tokens, skip_special_tokens=True))
+
+        def ended(tokens: Sequence[int]) -> bool:
+            return bool(stop) and stops.stopped(text(tokens), stop)
+
         for index, decoded in generation.greedy(
-            self.weights.model, prompts, max_tokens=max_tokens, ends=ends
+            self.weights.model, prompts, max_tokens=max_tokens, ends=self._ends(), ended=ended
         ):
-            text = self.weights.tokenizer.decode(decoded.tokens, skip_special_tokens=True)
-            yield index, Generation(text, len(decoded.tokens), decoded.seconds)
+            said = stops.cut(text(decoded.tokens), stop)
+            yield index, Generation(said, len(decoded.tokens), decoded.seconds)
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
         return scoring.score(self.weights.model, pairs, context_length=self.context_length)
@@ -118,10 +140,13 @@ class TransformersEngine:
     def quantised(self, scheme: Scheme) -> TransformersEngine:
         if scheme == self.weights.scheme:
             return self
-        return TransformersEngine(_Weights(self.weights.files, self.weights.dtype, scheme))
+        weights = self.weights
+        whole = weights.whole or weights
+        return TransformersEngine(_Weights(weights.files, weights.dtype, scheme, whole=whole))
 
     def with_adapter(self, folder: Path) -> TransformersEngine:
-        weights = _Weights(self.weights.files, self.weights.dtype, self.weights.scheme, folder)
+        base = self.weights
+        weights = _Weights(base.files, base.dtype, base.scheme, folder, base.whole or base)
         return TransformersEngine(weights, file_digest(folder / "adapter_model.safetensors"))
 
     def tune(
@@ -133,19 +158,21 @@ class TransformersEngine:
         started = time.perf_counter()
         train = [self._sample(lesson) for lesson in course.train]
         dev = [self._sample(lesson) for lesson in course.dev]
+        kept = self._rehearsal(seed) if spec.rehearsal else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notices of peft about its own future
             torch.manual_seed(seed)  # peft draws the adapter's initial weights globally
-            tuned = get_peft_model(self.weights.model, _lora_config(spec))
+            model = self._tunable()
+            tuned = get_peft_model(model, _lora_config(spec, model))
             try:
                 bare = tuned.base_model.model
-                progress = training.fit(bare, train, dev, spec=spec, seed=seed)
+                progress = training.fit(bare, train, dev, spec=spec, seed=seed, rehearsal=kept)
                 _save_adapter(tuned, folder, base=self.name)
             finally:
                 tuned.unload()
-                self.weights.model.requires_grad_(False).eval()
+                model.requires_grad_(False).eval()
                 # What peft leaves on the model would make a second tuning warn and stack.
-                vars(self.weights.model).pop("peft_config", None)
+                vars(model).pop("peft_config", None)
         return PrepareCost(
             seconds=time.perf_counter() - started,
             tokens_trained=progress.tokens,
@@ -153,6 +180,29 @@ class TransformersEngine:
             dev_loss=progress.dev_loss,
             train_loss=progress.train_loss,
         )
+
+    def _tunable(self) -> Any:
+        """The model through which gradients flow: 4-bit weights in a copy of their own.
+
+        On a CPU bitsandbytes repacks 4-bit weights for inference when they first answer, and
+        repacked ones pass no gradient on, without a word.
+        """
+        if self.weights.scheme == "none":
+            return self.weights.model
+        model = _read(_Weights(self.weights.files, self.weights.dtype, self.weights.scheme))
+        for module in model.modules():
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                module.support_avx512bf16_for_cpu = False
+        return model
+
+    def _rehearsal(self, seed: int) -> rehearsal.Rehearsal:
+        """Plain texts, and conversations from where the user begins to speak."""
+        mark = "\u241f"
+        chat = self._templated([{"role": "user", "content": mark}]).partition(mark)[0]
+        plain = [self.tokenize(opening) for opening in rehearsal.OPENINGS]
+        chats = [self.tokenize(chat)] * len(plain)
+        openings = [start for pair in zip(plain, chats, strict=True) for start in pair]
+        return self.weights.rehearsal(openings, seed=seed)
 
     def _sample(self, lesson: Lesson) -> training.Sample:
         prompt = self.encode(lesson.prompt)
@@ -267,23 +317,40 @@ def _require(package: str, extra: str, what: str) -> None:
         )
 
 
-def _lora_config(spec: LoraWeights) -> Any:
+def _lora_config(spec: LoraWeights, model: Any) -> Any:
     from peft import LoraConfig
 
-    attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    if spec.targets == "all-linear":
+        head = model.get_output_embeddings()
+        targets = sorted({
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) and module is not head
+        })
+    count = int(model.config.num_hidden_layers)
+    lowest = count - max(1, round(count * spec.top_layers))
     return LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,  # type: ignore[arg-type]  # peft divides it; a float is fine
         lora_dropout=spec.dropout,
-        target_modules="all-linear" if spec.targets == "all-linear" else attention,
+        target_modules=targets,
+        layers_to_transform=list(range(lowest, count)) if lowest else None,
         task_type="CAUSAL_LM",
     )
 
 
 def _save_adapter(model: Any, folder: Path, *, base: str) -> None:
     """adapter_model.safetensors and adapter_config.json, as peft and vLLM read them."""
+    from safetensors import SafetensorError
+
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(str(folder), safe_serialization=True)
+    try:
+        model.save_pretrained(str(folder), safe_serialization=True)
+    except SafetensorError as error:
+        if "os error 28" in str(error):  # what safetensors makes of a full disk
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
     (folder / "README.md").unlink(missing_ok=True)  # peft's template card says nothing true
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())

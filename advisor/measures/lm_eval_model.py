@@ -60,12 +60,8 @@ class EngineModel(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
             prompt, options = request.args
             tokens = self.engine.tokenize(prompt)
             limit = int(options.get("max_gen_toks", 256))
-            for _, generation in self.engine.generate([tokens], max_tokens=limit):
-                texts[index] = _stopped(generation.text, options.get("until") or [])
+            until = options.get("until") or []
+            until = [until] if isinstance(until, str) else until
+            for _, said in self.engine.generate([tokens], max_tokens=limit, stop=until):
+                texts[index] = said.text
         return texts
-
-
-def _stopped(text: str, until: list[str] | str) -> str:
-    stops = [until] if isinstance(until, str) else until
-    ends = [text.find(stop) for stop in stops if stop and stop in text]
-    return text[: min(ends)] if ends else text
