@@ -16,7 +16,7 @@ from advisor.core import TokenIds
 from advisor.engines import generation, layout
 
 ROWS = 64
-TOKENS = 48
+TOKENS = 64
 # How the texts begin; a text's first words decide what kind of text it becomes.
 OPENINGS = (
     "The", "In", "A", "When", "How", "It", "We", "She", "He", "They", "My", "There", "If",

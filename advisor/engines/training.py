@@ -70,7 +70,7 @@ def fit(
     checks = {max(1, round(steps * (i + 1) / spec.checks)) for i in range(spec.checks)}
     batches = _batches(train, spec, steps=steps, seed=seed)
     checked = dev[:: math.ceil(len(dev) / spec.check_rows)]
-    rehearsed = max(1, spec.batch_size // 2)  # texts an update, each as long as a short row
+    rehearsed = max(1, spec.batch_size // 4)  # texts an update
     losses: list[float] = []
     dev_losses: list[float] = []
     kept: list[torch.Tensor] = []
