@@ -14,7 +14,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo test bench check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ demo: $(READY) ## run the two shipped tasks; TASKS="..." for others
 
 test: $(READY) ## run the tests; PYTEST="-k report -x" for some of them
 	$(OFFLINE) $(PY) -m pytest $(PYTEST)
+
+bench: $(READY) ## time the engine against its peers; QUICK=1 takes under 10 minutes
+	@$(PIP) install -c constraints.txt --no-build-isolation --editable '.[bench]'
+	$(OFFLINE) $(PY) -m tests.bench $(if $(QUICK),--quick)
 
 check: $(READY) ## lint and check types
 	$(PY) -m ruff check .

@@ -96,7 +96,7 @@ class LoraWeights(Strict):
         2, description="How often dev loss is taken; the best checkpoint is kept."
     )
     check_rows: Annotated[int, Field(ge=1)] = Field(
-        64, description="Rows of dev, evenly spread, that a check looks at."
+        32, description="Rows of dev, evenly spread, that a check looks at."
     )
 
 
@@ -176,7 +176,8 @@ class TaskFile(Strict):
     chance: Share = Field(0.0, description="The primary metric of a contender that knows nothing.")
     max_tokens: Annotated[int, Field(ge=1)] = Field(64, description="Limit of an answer.")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="Strings before which every answer ends; a newline for one-line answers."
+        (), description="Strings before which an answer ends, once it has begun; a newline for "
+        "one-line answers."
     )
     context: ContextFile
     licence: str = ""

@@ -63,8 +63,8 @@ class Material:
     """All that a contender may learn from. There is no test field to reach for.
 
     `brief` is the instruction for a contender that learns the rules from examples; it
-    equals `instruction` when the task gives none. An answer ends before any string of
-    `stop`, and after `max_tokens` tokens.
+    equals `instruction` when the task gives none. An answer ends before a string of `stop`
+    that follows any text of it, and after `max_tokens` tokens.
     """
 
     instruction: str
@@ -208,13 +208,18 @@ class SuiteScores:
 
 @dataclass(frozen=True, slots=True)
 class PrepareCost:
-    """What it took to make the system once: wall seconds, and bytes on disk."""
+    """What it took to make the system once: wall seconds, and bytes on disk.
+
+    `earlier_seconds` are those of `seconds` that were spent before, on something that
+    several contenders of a run need and each would need alone.
+    """
 
     seconds: float
     tokens_trained: int
     artefact_bytes: int
     dev_loss: tuple[float, ...] = ()
     train_loss: tuple[float, ...] = ()
+    earlier_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

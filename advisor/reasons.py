@@ -51,10 +51,12 @@ def _beat_step(pair: Comparison) -> str:
 
 def _bar_step(best: Standing) -> str:
     first = best.barred_by[0]
-    if first.startswith("forgetting inconclusive"):
-        advice = "measure retention on more items, or tune more gently (lower learning rate)"
+    if first.startswith("forgetting cannot be judged"):
+        advice = "name retention suites that the base model answers better than by guessing"
+    elif first.startswith("forgetting inconclusive"):
+        advice = "measure retention on more items, or raise weights.rehearsal"
     elif first.startswith("forgetting"):
-        advice = "tune more gently (lower learning rate, fewer steps) or mix in general text"
+        advice = "raise weights.rehearsal, or tune more gently (lower learning rate, fewer steps)"
     elif first.startswith("p95"):
         advice = "shorten its prompt, use a faster machine, or raise the latency limit"
     else:

@@ -20,7 +20,7 @@ from material import ROOT, Silent, own, plan, small_task
 from advisor.cli import main
 from advisor.errors import AdvisorError, Faults
 from advisor.runner.run import run
-from advisor.ship.bundle import MANIFEST, ModelIdentity, Origin, digests, pack, verify
+from advisor.ship.bundle import MANIFEST, VERSION, ModelIdentity, Origin, digests, pack, verify
 
 ORIGIN = Origin(
     contender="rag", task={"name": "tolls", "digest": "t"}, recipe="{}",
@@ -179,10 +179,17 @@ def test_a_manifest_without_a_key_is_refused_and_not_a_crash(bundle, key, capsys
 
 
 def test_a_newer_bundle_asks_for_a_newer_advisor(bundle):
-    rewrite(bundle, lambda manifest: manifest.update(version=2))
-    with pytest.raises(AdvisorError, match="version 2, expected 1") as caught:
+    rewrite(bundle, lambda manifest: manifest.update(version=VERSION + 1))
+    with pytest.raises(AdvisorError, match=f"version {VERSION + 1}, expected {VERSION}") as caught:
         verify(bundle)
     assert caught.value.fix == "pip install --upgrade adaptation-advisor"
+
+
+def test_an_older_bundle_is_to_be_made_again(bundle):
+    rewrite(bundle, lambda manifest: manifest.update(version=VERSION - 1))
+    with pytest.raises(AdvisorError, match=f"expected {VERSION}") as caught:
+        verify(bundle)
+    assert caught.value.fix.startswith("run the task again")
 
 
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from material import write_task
 
 from advisor.core import Document, ScorerSpec, Task
 from advisor.data.digest import digest
@@ -349,3 +350,11 @@ def test_what_json_cannot_hold_has_no_digest() -> None:
         digest(float("nan"))
     with pytest.raises(TypeError, match="set has no canonical form"):
         digest({1})
+
+
+def test_a_target_that_a_stop_would_end_is_a_fault(tmp_path):
+    folder = write_task(tmp_path / "tolls")
+    text = (folder / "task.yaml").read_text(encoding="utf-8")
+    (folder / "task.yaml").write_text(text + 'stop: ["pence"]\n', encoding="utf-8")
+    with pytest.raises(AdvisorError, match=r"test.jsonl:1: a target holds a string of `stop`"):
+        load_task(folder)

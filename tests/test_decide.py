@@ -116,7 +116,7 @@ def test_when_all_are_barred_none_is_feasible_and_each_bar_is_named():
     assert (verdict.outcome, verdict.winner) == ("none_feasible", None)
     assert f"zero-shot is barred: {slow[0]}." in verdict.because
     assert f"lora is barred: {forgets[0]}." in verdict.because
-    assert "lora: tune more gently" in verdict.next_step
+    assert "lora: raise weights.rehearsal" in verdict.next_step
 
 
 def test_when_nothing_beats_the_floor_none_is_feasible():

@@ -54,7 +54,11 @@ def _tools(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:
     base, embedder = manifest["base"], manifest["embedder"]
     if base["name"] == "fake":
         return fake()
-    tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
+    try:
+        tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
+    except AdvisorError as error:
+        fix = f'name it: advisor ask {path} "..." --model PATH_OR_ID'
+        raise AdvisorError(error.problem, fix=fix) from error
     for kind, found, wanted in (
         ("base model", tools.engine.digest, base["digest"]),
         ("embedder", tools.embedder.digest, embedder["digest"]),

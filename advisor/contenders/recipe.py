@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,22 +104,23 @@ def _shots(
 def _answered(
     train: Sequence[Example], index: retrieval.DenseIndex, recipe: Recipe
 ) -> Sequence[Example]:
-    """The examples whose own retrieved passages hold an answer, or all if those are too few
-    for the shots: a shot whose passages do not would teach to answer past them."""
+    """The examples whose own retrieved passages hold the answer that a shot shows, or all if
+    those are too few: a shot whose passages do not would teach to answer past them."""
     if not recipe.prompt.shots:
         return train
     found = index.search([e.question.text for e in train], recipe.retrieval.top_k)
     fit = [
         example
         for example, passages in zip(train, found, strict=True)
-        if any(_holds(passage.text, example.targets) for passage in passages)
+        if any(_holds(passage.text, example.targets[0]) for passage in passages)
     ]
     return fit if len(fit) >= recipe.prompt.shots else train
 
 
-def _holds(text: str, targets: Sequence[str]) -> bool:
-    folded = " ".join(text.casefold().split())
-    return any(" ".join(target.casefold().split()) in folded for target in targets)
+def _holds(text: str, answer: str) -> bool:
+    """Whether `answer` stands in `text` as whole words."""
+    words = r"\s+".join(re.escape(word) for word in answer.split())
+    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _index(

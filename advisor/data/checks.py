@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from advisor.core import Example
 from advisor.data.rows import Placed
 from advisor.errors import did_you_mean
+from advisor.stops import cut
 
 # A sign, point or slash before a digit is part of a number: 3-2 is not 3/2.
 _NUMBER_SIGN = re.compile(r"[-/*.,:%]\s*(?=\d)")
@@ -18,18 +19,19 @@ _LISTED = 12
 
 
 def faults_between(
-    splits: Mapping[str, Sequence[Placed]], document_ids: Sequence[str]
+    splits: Mapping[str, Sequence[Placed]], document_ids: Sequence[str], stop: Sequence[str] = ()
 ) -> Iterator[str]:
     """Each fault that only shows when rows are seen together, one line each.
 
     `splits` has the keys train, dev and test. Faults: an id that stands twice, a group
-    in two splits, a test item that also stands in train or dev, and a source that is
-    no document.
+    in two splits, a test item that also stands in train or dev, a source that is no
+    document, and a target that no answer can reach, because a string of `stop` ends it.
     """
     yield from _twice(splits)
     yield from _groups(splits)
     yield from _leaks(splits)
     yield from _sources(splits, document_ids)
+    yield from _unreachable(splits, stop)
 
 
 def same_item(example: Example) -> str:
@@ -96,6 +98,12 @@ def _sources(
             if source not in known:
                 hint = _hint(source, known)
                 yield f"{placed.where}: source {source!r} is not in the corpus{hint}"
+
+
+def _unreachable(splits: Mapping[str, Sequence[Placed]], stop: Sequence[str]) -> Iterator[str]:
+    for placed in _all(splits):
+        if any(cut(target, stop) != target for target in placed.example.targets):
+            yield f"{placed.where}: a target holds a string of `stop`, so no answer can be it"
 
 
 def _hint(source: str, known: set[str]) -> str:

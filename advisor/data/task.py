@@ -33,7 +33,7 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
     placed = {split: rows.placed for split, rows in splits.items()}
     faults = [fault for rows in splits.values() for fault in rows.faults]
     faults += corpus.faults
-    faults += faults_between(placed, corpus.ids)
+    faults += faults_between(placed, corpus.ids, settings.stop)
     if faults:
         raise Faults(str(folder), faults,
                      fix=f"correct these under {folder}; a good row is {sample(scorer)}")

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from advisor import stops
 from advisor.config import LoraWeights
 from advisor.core import Course, Generation, Message, PrepareCost, TokenIds
-from advisor.engines import stops
 from advisor.errors import AdvisorError
 
 SECONDS = 0.001

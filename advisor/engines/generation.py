@@ -52,7 +52,7 @@ def greedy(
     """
     if not prompts:
         return
-    prefix = layout.shared_prefix(prompts)
+    prefix = layout.shareable(model, prompts)
     started = time.perf_counter()
     cache = layout.read(model, prompts[0][:prefix])
     waiting = time.perf_counter() - started
@@ -91,7 +91,7 @@ def sampled(
 def _batches(prompts: Sequence[TokenIds]) -> Iterator[list[int]]:
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     while order:
-        rows = max(1, min(ROWS, CACHED_TOKENS // len(prompts[order[0]])))
+        rows = max(1, min(ROWS, CACHED_TOKENS // max(1, len(prompts[order[0]]))))
         yield order[:rows]
         order = order[rows:]
 
@@ -118,10 +118,12 @@ def _decode(
     said: list[list[int]] = [[] for _ in rows]
     alive = list(range(len(rows)))
     for last in range(max_tokens - 1, -1, -1):
-        keep = [slot for slot, token in enumerate(chosen.tolist()) if token not in ends]
-        for slot in keep:
-            said[alive[slot]].append(int(chosen[slot]))
-        keep = [slot for slot in keep if not ended(said[alive[slot]])]
+        keep = []
+        for slot, token in enumerate(chosen.tolist()):
+            if token not in ends:
+                said[alive[slot]].append(token)
+                if not ended(said[alive[slot]]):
+                    keep.append(slot)
         if not keep or not last:
             break
         positions = positions[:, -1:] + 1

@@ -30,6 +30,19 @@ class Batch:
     positions: torch.Tensor
 
 
+def shareable(model: Any, rows: Sequence[TokenIds]) -> int:
+    """How much of a common beginning `model` may compute once for all rows.
+
+    None where a layer's attention slides over columns: the padding between a beginning and
+    a row's own tokens would push tokens out of its window.
+    """
+    config = model.config.get_text_config()
+    slides = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+    if slides or getattr(config, "sliding_window", None):
+        return 0
+    return shared_prefix(rows)
+
+
 def shared_prefix(rows: Sequence[TokenIds]) -> int:
     """Length of the common beginning, leaving every row at least one token."""
     if len(rows) < 2:
@@ -83,10 +96,22 @@ def read(model: Any, tokens: TokenIds) -> Any:
     return cache
 
 
+def hidden(model: Any, rows: Sequence[TokenIds], prefix: int = 0) -> torch.Tensor:
+    """Last hidden states [rows, tokens, width]; every row's last token stands in the last
+    column, and the first `prefix` tokens, which all rows share, have no columns."""
+    cache = repeat(read(model, rows[0][:prefix]), len(rows)) if prefix else None
+    padded = pad(rows, prefix, filler=0, device=model.device)
+    states: torch.Tensor = model.get_decoder()(
+        input_ids=padded.ids, attention_mask=padded.mask, position_ids=padded.positions,
+        past_key_values=cache, use_cache=cache is not None,
+    ).last_hidden_state
+    return states
+
+
 def repeat(cache: Any, rows: int) -> Any:
     """A new cache holding `rows` copies of a one-row cache; the original is kept.
 
-    Gradients flow back into the original: the copies are views of it.
+    Gradients flow back into the original.
     """
     copy = DynamicCache()
     for index, layer in enumerate(cache.layers):
@@ -104,13 +129,13 @@ class Roomy(DynamicLayer):
 
     def __init__(self, parts: Sequence[Any], room: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        first = parts[0].keys
-        self.lazy_initialization(first, first)
+        self.lazy_initialization(parts[0].keys, parts[0].values)
+        self.length = int(parts[0].keys.shape[2])
         rows = sum(part.keys.shape[0] for part in parts)
-        _, heads, length, size = first.shape
-        self.length = int(length)
-        shape = (rows, heads, self.length + room, size)
-        self.all_keys, self.all_values = first.new_empty(shape), first.new_empty(shape)
+        self.all_keys, self.all_values = (
+            one.new_empty((rows, one.shape[1], self.length + room, one.shape[3]))
+            for one in (parts[0].keys, parts[0].values)
+        )
         start = 0
         for part in parts:
             end = start + part.keys.shape[0]

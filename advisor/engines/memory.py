@@ -7,6 +7,7 @@ import gc
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -38,6 +39,8 @@ def reset_peak() -> None:
     what an earlier one needed.
     """
     gc.collect()
+    if gpu := _gpu():
+        gpu.reset_peak_memory_stats()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     try:
@@ -47,7 +50,12 @@ def reset_peak() -> None:
 
 
 def peak_mib() -> float:
-    """The highest resident memory since `reset_peak`, in MiB; NaN where unknown."""
+    """The highest resident memory since `reset_peak`, in MiB; NaN where unknown.
+
+    Where a GPU holds the model, the GPU's memory is what counts.
+    """
+    if gpu := _gpu():
+        return float(gpu.max_memory_allocated()) / 2**20
     try:
         lines = _STATUS.read_text().splitlines()
     except OSError:
@@ -56,3 +64,9 @@ def peak_mib() -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return float("nan")
+
+
+def _gpu() -> Any:
+    """torch.cuda where it is used; None otherwise, without importing torch for that."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_available() else None

@@ -2,11 +2,14 @@
 
 The base writes text (self-synthesised rehearsal, Huang et al., arXiv 2403.01244), and the
 tuned model is penalised by how far its next-token distributions on that text move from
-the base's (KL divergence). No outside text is needed, and none of any retention suite.
+the base's (KL divergence). No outside text is needed, and nothing of a retention suite:
+neither its items nor its form.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,44 +19,48 @@ from advisor.core import TokenIds
 from advisor.engines import generation, layout
 
 ROWS = 64
-TOKENS = 64
-# How the texts begin; a text's first words decide what kind of text it becomes.
+TOKENS = 64  # drawn after the opening
+# How plain texts begin; a text's first words decide what kind of text it becomes.
 OPENINGS = (
     "The", "In", "A", "When", "How", "It", "We", "She", "He", "They", "My", "There", "If",
-    "Although", "After", "Most people", "Question: What", "Question: Why", "Question: Who",
-    "Question: Which", "Question: How", "Once upon a time", "Scientists", "The teacher said",
-    "One day", "To make", "Every morning", "Yesterday", "The city of", "In the year",
-    "According to", "The best way to",
+    "Although", "After", "Most people", "However", "For example", "Dear", "Because", "Some",
+    "Once upon a time", "Scientists", "The teacher said", "One day", "To make",
+    "Every morning", "Yesterday", "The city of", "In the year", "According to",
+    "The best way to",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """Texts [rows, tokens] and the base's last hidden states on them [rows, tokens, width]."""
+    """Texts as they are fed, the base's hidden states [texts, TOKENS, width] that predict
+    the tokens it drew, and the seconds that writing took."""
 
-    ids: torch.Tensor
+    texts: tuple[TokenIds, ...]
     hidden: torch.Tensor
+    seconds: float
 
     def part(self, step: int, rows: int) -> Rehearsal:
         """The `rows` texts whose turn it is at `step`."""
-        chosen = torch.arange(step * rows, (step + 1) * rows) % len(self.ids)
-        return Rehearsal(self.ids[chosen], self.hidden[chosen])
+        chosen = [at % len(self.texts) for at in range(step * rows, (step + 1) * rows)]
+        return Rehearsal(tuple(self.texts[at] for at in chosen), self.hidden[chosen], self.seconds)
 
     def divergence(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
-        """KL(base || model) in nats per token, given the model's hidden states on the texts."""
+        """KL(base || model) in nats per drawn token, from the model's hidden states
+        [texts, tokens, width] on the texts, their last tokens in the last column."""
         width = hidden.shape[-1]
         with torch.no_grad():
             base = layout.logits(model, self.hidden.reshape(-1, width)).log_softmax(dim=-1)
-        mine = layout.logits(model, hidden.reshape(-1, width)).log_softmax(dim=-1)
+        mine = layout.logits(model, hidden[:, -TOKENS:].reshape(-1, width)).log_softmax(dim=-1)
         return torch.nn.functional.kl_div(mine, base, reduction="batchmean", log_target=True)
 
 
 @torch.no_grad()
-def write(model: Any, openings: list[TokenIds], *, seed: int) -> Rehearsal:
+def write(model: Any, openings: Sequence[TokenIds], *, seed: int) -> Rehearsal:
     """Let `model`, which must still be the base, continue `openings` in turn, sampled at
     temperature 1."""
+    started = time.perf_counter()
     starts = [openings[row % len(openings)] for row in range(ROWS)]
     texts = generation.sampled(model, starts, tokens=TOKENS, seed=seed)
-    ids = torch.tensor([text[:TOKENS] for text in texts], device=model.device)
-    hidden = [model.get_decoder()(input_ids=part).last_hidden_state for part in ids.split(16)]
-    return Rehearsal(ids, torch.cat(hidden))
+    fed = tuple(text[:-1] for text in texts)  # the last token is only ever predicted
+    hidden = [layout.hidden(model, fed[at : at + 16])[:, -TOKENS:] for at in range(0, ROWS, 16)]
+    return Rehearsal(fed, torch.cat(hidden), time.perf_counter() - started)

@@ -1,9 +1,9 @@
 """Tuning an adapter: next-token loss on completions only.
 
-What is unusual, and why: the part of the prompt that every row shares is computed
-once per update and its keys and values are repeated (gradients flow through them),
-logits are taken at completion positions only, and rows of similar length are
-batched. docs/performance.md holds the figures.
+What is unusual, and why: logits are taken at completion positions only, rows of
+similar length are batched, and texts that are rehearsed share the lessons' forward pass.
+Without rehearsal, the part of the prompt that every row shares is computed once per update
+(gradients flow through it). docs/performance.md holds the figures.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Losses (nats per token) of the run, and which check was the best."""
+    """Losses (nats per token) of the run, which check was the best, and how many tokens of
+    lessons were seen."""
 
     train_loss: tuple[float, ...]
     dev_loss: tuple[float, ...]
@@ -188,41 +189,28 @@ def _losses(
     if part is None:
         total, count = _loss(model, batch)
         return total / count, torch.zeros((), device=total.device)
-    texts = [tuple(text) for text in part.ids.tolist()]
-    hidden = _hidden(model, [*(sample.tokens[:-1] for sample in batch), *texts], prefix=0)
+    fed = [sample.tokens[:-1] for sample in batch]
+    hidden = layout.hidden(model, [*fed, *part.texts])
     total, count = _graded(model, batch, hidden[: len(batch)])
-    return total / count, part.divergence(model, hidden[len(batch) :, -part.ids.shape[1] :])
+    return total / count, part.divergence(model, hidden[len(batch) :])
 
 
 def _loss(model: Any, batch: Sequence[Sample]) -> tuple[torch.Tensor, int]:
     """Summed loss over the graded tokens, and how many there are."""
     # No graded token may be predicted from within the shared part.
-    prefix = layout.shared_prefix(
-        [sample.tokens[: len(sample.tokens) - sample.graded] for sample in batch]
+    prefix = layout.shareable(
+        model, [sample.tokens[: len(sample.tokens) - sample.graded] for sample in batch]
     )
-    hidden = _hidden(model, [sample.tokens[:-1] for sample in batch], prefix=prefix)
+    # The last token is only ever predicted, so it is not fed.
+    hidden = layout.hidden(model, [sample.tokens[:-1] for sample in batch], prefix)
     return _graded(model, batch, hidden)
-
-
-def _hidden(model: Any, fed: Sequence[TokenIds], *, prefix: int) -> torch.Tensor:
-    """Last hidden states [rows, tokens, width], every row's last token in the last column."""
-    cache = None
-    if prefix:
-        cache = layout.repeat(layout.read(model, fed[0][:prefix]), len(fed))
-    padded = layout.pad(fed, prefix, filler=0, device=model.device)
-    hidden: torch.Tensor = model.get_decoder()(
-        input_ids=padded.ids, attention_mask=padded.mask, position_ids=padded.positions,
-        past_key_values=cache, use_cache=cache is not None,
-    ).last_hidden_state
-    return hidden
 
 
 def _graded(
     model: Any, batch: Sequence[Sample], hidden: torch.Tensor
 ) -> tuple[torch.Tensor, int]:
     # The vocabulary is the widest layer: only graded positions go through it, as one flat
-    # product (a slice of every row would be copied for a batched one). The last token is
-    # only ever predicted, so it was not fed.
+    # product (a slice of every row would be copied for a batched one).
     rows = [row for row, sample in enumerate(batch) for _ in range(sample.graded)]
     columns = [-sample.graded + i for sample in batch for i in range(sample.graded)]
     labels = [token for sample in batch for token in sample.tokens[-sample.graded :]]

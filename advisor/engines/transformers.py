@@ -17,15 +17,16 @@ from typing import Any, Literal
 import torch
 from jinja2.exceptions import TemplateError
 
+from advisor import stops
 from advisor.config import LoraWeights
 from advisor.core import Course, Generation, Lesson, Message, PrepareCost, TokenIds
-from advisor.engines import generation, memory, rehearsal, scoring, stops, training
+from advisor.engines import generation, layout, memory, rehearsal, scoring, training
 from advisor.engines.models import ModelFiles, file_digest
 from advisor.errors import AdvisorError
 
 Scheme = Literal["none", "nf4"]
 # Raised when the same inputs would now give other answers; part of every answer's key.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 
 @dataclass(slots=True)
@@ -59,13 +60,17 @@ class _Weights:
         return self._tokenizer
 
 
-    def rehearsal(self, openings: list[TokenIds], *, seed: int) -> rehearsal.Rehearsal:
-        """What the base says of its own; written once, however many adapters are tuned."""
+    def rehearsal(
+        self, openings: list[TokenIds], *, seed: int
+    ) -> tuple[rehearsal.Rehearsal, float]:
+        """What the base says of its own, written once however many adapters are tuned, and
+        the seconds that were spent on it before this call."""
         if self.whole is not None:
             return self.whole.rehearsal(openings, seed=seed)
-        if seed not in self._rehearsals:
-            self._rehearsals[seed] = rehearsal.write(self.model, openings, seed=seed)
-        return self._rehearsals[seed]
+        if seed in self._rehearsals:
+            return self._rehearsals[seed], self._rehearsals[seed].seconds
+        self._rehearsals[seed] = rehearsal.write(self.model, openings, seed=seed)
+        return self._rehearsals[seed], 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ class TransformersEngine:
         started = time.perf_counter()
         train = [self._sample(lesson) for lesson in course.train]
         dev = [self._sample(lesson) for lesson in course.dev]
-        kept = self._rehearsal(seed) if spec.rehearsal else None
+        kept, earlier = self._rehearsal(seed) if spec.rehearsal else (None, 0.0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notices of peft about its own future
             torch.manual_seed(seed)  # peft draws the adapter's initial weights globally
@@ -174,7 +179,8 @@ class TransformersEngine:
                 # What peft leaves on the model would make a second tuning warn and stack.
                 vars(model).pop("peft_config", None)
         return PrepareCost(
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started + earlier,
+            earlier_seconds=earlier,
             tokens_trained=progress.tokens,
             artefact_bytes=sum(path.stat().st_size for path in folder.iterdir()),
             dev_loss=progress.dev_loss,
@@ -195,13 +201,13 @@ class TransformersEngine:
                 module.support_avx512bf16_for_cpu = False
         return model
 
-    def _rehearsal(self, seed: int) -> rehearsal.Rehearsal:
+    def _rehearsal(self, seed: int) -> tuple[rehearsal.Rehearsal, float]:
         """Plain texts, and conversations from where the user begins to speak."""
         mark = "\u241f"
         chat = self._templated([{"role": "user", "content": mark}]).partition(mark)[0]
         plain = [self.tokenize(opening) for opening in rehearsal.OPENINGS]
         chats = [self.tokenize(chat)] * len(plain)
-        openings = [start for pair in zip(plain, chats, strict=True) for start in pair]
+        openings = [start for pair in zip(plain, chats, strict=True) for start in pair if start]
         return self.weights.rehearsal(openings, seed=seed)
 
     def _sample(self, lesson: Lesson) -> training.Sample:
@@ -229,6 +235,7 @@ def engine(files: ModelFiles, *, dtype: str = "auto") -> TransformersEngine:
     Raises AdvisorError for a model without a chat template.
     """
     chosen = native_dtype() if dtype == "auto" else dtype
+    _supported(files)
     weights = _Weights(files, chosen, "none")
     if not weights.tokenizer.chat_template:
         raise AdvisorError(
@@ -236,6 +243,21 @@ def engine(files: ModelFiles, *, dtype: str = "auto") -> TransformersEngine:
             fix="choose an instruction-tuned model, or add chat_template.jinja to its folder",
         )
     return TransformersEngine(weights)
+
+
+def _supported(files: ModelFiles) -> None:
+    """Raise AdvisorError for layers whose memory is no list of keys and values."""
+    try:
+        config = json.loads((files.folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # told when the weights are read
+    kinds = config.get("layer_types") or config.get("text_config", {}).get("layer_types") or []
+    if foreign := sorted(set(kinds) - {"full_attention", "sliding_attention"}):
+        raise AdvisorError(
+            f"model {files.name!r} has layers of kind {foreign[0]!r}; only attention layers are "
+            "supported",
+            fix="choose a model without recurrent, convolution or chunked layers",
+        )
 
 
 def native_dtype() -> str:
@@ -277,9 +299,24 @@ def _read(weights: _Weights) -> Any:
         raise _unusable(weights.files, error) from error
     if weights.scheme == "none" and torch.cuda.is_available():
         model = _on_gpu(model)
+    if weights.scheme == "none":
+        _check_head(model, weights.files)
     if weights.adapter is not None:
         model = _apply(model, weights.adapter, merge=weights.scheme == "none")
     return model.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def _check_head(model: Any, files: ModelFiles) -> None:
+    """Raise AdvisorError if the model does more after its last layer than we know of."""
+    ids = torch.tensor([[1, 2]], device=model.device)
+    theirs = model(input_ids=ids).logits[0, -1].float()
+    ours = layout.logits(model, model.get_decoder()(input_ids=ids).last_hidden_state[0, -1])
+    if not torch.allclose(ours, theirs, rtol=0.05, atol=0.05 * float(theirs.abs().max())):
+        raise AdvisorError(
+            f"model {files.name!r} changes its logits in a way that is not supported",
+            fix="choose a model whose output layer is a plain linear one",
+        )
 
 
 def _on_gpu(model: Any) -> Any:
@@ -355,4 +392,5 @@ def _save_adapter(model: Any, folder: Path, *, base: str) -> None:
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
     config["base_model_name_or_path"] = base
+    config["target_modules"] = sorted(config["target_modules"])  # peft's set has any order
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

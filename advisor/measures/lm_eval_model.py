@@ -7,6 +7,7 @@ from typing import Any
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from advisor import stops
 from advisor.core import Engine
 
 
@@ -63,5 +64,6 @@ class EngineModel(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
             until = options.get("until") or []
             until = [until] if isinstance(until, str) else until
             for _, said in self.engine.generate([tokens], max_tokens=limit, stop=until):
-                texts[index] = said.text
+                # lm-eval also ends an answer that has not begun.
+                texts[index] = stops.cut(said.text, until, begun=True)
         return texts

@@ -40,7 +40,7 @@ def audit(report: Report) -> tuple[Check, ...]:
 def _final(report: Report) -> Check:
     if report.verdict.final:
         return Check("ok", "Final", "Measured on the locked test split.")
-    return Check("note", "Not final", "A limited run: not confirmed on the locked test split.")
+    return Check("note", "Not final", "A limited or incomplete run: read it as a trial.")
 
 
 def _entered(report: Report) -> Check:

@@ -99,7 +99,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "settings": plan.settings.model_dump(mode="json"),
         "data": dict(plan.data),
         "versions": {"python": platform.python_version(), **_versions()},
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
@@ -113,7 +113,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     import os
 
     model = platform.processor() or platform.machine()

@@ -134,7 +134,8 @@ def _prepared(
     shutil.rmtree(folder / "work", ignore_errors=True)
     files = digests(system_folder)
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
-    cost = replace(made.cost, seconds=time.perf_counter() - started, artefact_bytes=size)
+    seconds = time.perf_counter() - started + made.cost.earlier_seconds
+    cost = replace(made.cost, seconds=seconds, artefact_bytes=size)
     stored = {"files": files, "cost": asdict(cost)}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)
     watch.advance()

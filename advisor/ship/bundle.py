@@ -16,7 +16,7 @@ from advisor.engines.models import file_digest
 from advisor.errors import AdvisorError, Faults
 
 MANIFEST = "manifest.json"
-VERSION = 1
+VERSION = 2
 # Plain data and safetensors only: nothing that runs code when it is read.
 ALLOWED = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".npy")
 
@@ -128,10 +128,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise AdvisorError(f"{path} is not a manifest", fix="copy the bundle again")
-    if manifest.get("version") != VERSION:
+    if (found := manifest.get("version")) != VERSION:
+        older = isinstance(found, int) and found < VERSION
         raise AdvisorError(
-            f"{path} has version {manifest.get('version')!r}, expected {VERSION}",
-            fix="pip install --upgrade adaptation-advisor",
+            f"{path} has version {found!r}, expected {VERSION}",
+            fix="run the task again: it was packed by an older advisor" if older
+            else "pip install --upgrade adaptation-advisor",
         )
     missing = {field.name for field in fields(Origin)} - manifest.keys()
     if missing or text != _sealed(manifest):

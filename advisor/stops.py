@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def cut(text: str, stops: Sequence[str]) -> str:
+def cut(text: str, stops: Sequence[str], *, begun: bool = False) -> str:
     """`text` up to the first stop string in it, once there is something to keep: a stop
-    at the very beginning, such as a newline before the answer, ends nothing."""
-    start = len(text) - len(text.lstrip())
+    at the very beginning, such as a newline before the answer, ends nothing unless `begun`."""
+    start = 0 if begun else len(text) - len(text.lstrip())
     ends = [at for stop in stops if stop and (at := text.find(stop, start)) >= 0]
     return text[: min(ends)] if ends else text
 

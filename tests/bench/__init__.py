@@ -1,0 +1,1 @@
+"""Speed of the engine against its peers: the same work, the same weights, one run."""
