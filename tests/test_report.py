@@ -77,6 +77,7 @@ def test_an_unmeasured_contender_is_named_and_not_drawn_at_zero(report: Report) 
         (figures.money, 0.0, "$0"),
         (figures.money, 0.0021, "$0.0021"),
         (figures.money, 0.00000123, "$0.0000012"),
+        (figures.money, 2.5e-10, "<$0.000001"),
         (figures.money, 0.214, "$0.21"),
         (figures.money, 0.9999, "$1.00"),
         (figures.money, 1240.4, "$1,240"),

@@ -58,12 +58,14 @@ def points_measure(measure: Measure) -> str:
 
 
 def money(usd: float | None) -> str:
-    """US dollars with the digits that matter: `$0`, `$0.0021`, `$0.21`, `$4.20`, `$1,240`."""
+    """US dollars with the digits that matter: `$0`, `<$0.000001`, `$0.0021`, `$4.20`, `$1,240`."""
     if not known(usd):
         return MISSING
     size, sign = abs(usd), MINUS if usd < 0 else ""
     if size == 0:
         return "$0"
+    if size < 0.000001:
+        return "<$0.000001" if usd > 0 else f">{MINUS}$0.000001"
     if size >= 99.995:
         return f"{sign}${size:,.0f}"
     if size >= 0.995:
