@@ -18,6 +18,7 @@ from advisor.report.labels import Box, place
 from advisor.report.model import family, visible
 from advisor.report.rows import LIMIT, worst_rows
 from advisor.report.scatter import drawable, front
+from advisor.report.tables import fields_table, standings_table
 
 OUTCOMES: tuple[Outcome, ...] = ("recommend", "cannot_tell", "none_feasible")
 NAN = float("nan")
@@ -202,6 +203,20 @@ def test_the_audit_finds_a_contender_that_skipped_an_item(report: Report) -> Non
     assert found["Not the same items"].state == "fault"
     assert "majority lacks 1" in found["Not the same items"].finding
     assert "Same items" in {check.title for check in audit(report)}
+
+
+def test_fields_have_a_table_of_their_own(report: Report) -> None:
+    assert fields_table(report) is None
+    score = Measure(0.5, 0.4, 0.6, 24)
+    standings = tuple(replace(one, parts={**one.parts, "field:customer.tier": score})
+                      for one in report.verdict.standings)
+    wide = replace(report, verdict=replace(report.verdict, standings=standings))
+    assert standings_table(wide).heads == standings_table(report).heads
+    fields = fields_table(wide)
+    assert fields is not None
+    assert fields.heads == (("customer.tier", "%"),)
+    assert "Field by field" in html(wide)
+    assert "Field by field" not in html(report)
 
 
 def test_the_audit_names_contenders_that_are_missing(report: Report) -> None:

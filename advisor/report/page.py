@@ -26,7 +26,7 @@ from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
 from advisor.report.rows import worst_rows
 from advisor.report.scatter import drawable, front, marker, scatter
 from advisor.report.svg import picture
-from advisor.report.tables import contrasts, shared_method, standings_table
+from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
 from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
 
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
@@ -81,6 +81,7 @@ def _evidence(report: Report) -> dict[str, object]:
     kinds = [kind for kind in FAMILY_WORDS if kind in {family(one.axes) for one in standings}]
     return {
         "table": standings_table(report),
+        "fields": fields_table(report),
         "markers": {kind: _marker(kind) for kind in kinds},
         "legend": [(kind, FAMILY_WORDS[kind]) for kind in kinds],
         "wide": scatter(report, width=1200.0, height=440.0),

@@ -26,6 +26,8 @@ from advisor.report.figures import (
 from advisor.report.model import AXES, FAMILY_WORDS, Report, family, ranked
 from advisor.report.wording import forgotten, limits
 
+FIELD = "field:"  # how a scorer of structured answers names the part for one field
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -60,9 +62,10 @@ class Table:
 
 
 def standings_table(report: Report) -> Table:
-    """Every contender, best quality first; one column for each other grade part."""
+    """Every contender, best quality first; one column for each other grade part that is not
+    about a single field."""
     order = ranked(report.verdict)
-    parts = sorted({part for one in order for part in one.parts} - {report.task.primary})
+    parts = [part for part in _parts(report) if not part.startswith(FIELD)]
     heads = [
         (f"Quality: {words(report.task.primary)}", "%, interval"),
         *((words(part), "%") for part in parts),
@@ -77,9 +80,31 @@ def standings_table(report: Report) -> Table:
     return Table(tuple(heads), lines)
 
 
+def fields_table(report: Report) -> Table | None:
+    """Every contender and every field of the answer; None for answers without fields."""
+    fields = [part for part in _parts(report) if part.startswith(FIELD)]
+    if not fields:
+        return None
+    heads = tuple((words(part.removeprefix(FIELD)), "%") for part in fields)
+    lines = tuple(
+        _named(report, one, tuple(_part(one, part) for part in fields))
+        for one in ranked(report.verdict)
+    )
+    return Table(heads, lines)
+
+
+def _parts(report: Report) -> list[str]:
+    found = {part for one in report.verdict.standings for part in one.parts}
+    return sorted(found - {report.task.primary})
+
+
 def _line(report: Report, one: Standing, parts: list[str]) -> Line:
-    kind = family(one.axes)
     cells = [_quality(report, one), *(_part(one, part) for part in parts), _forgetting(one)]
+    return _named(report, one, (*cells, *_cost(one)))
+
+
+def _named(report: Report, one: Standing, cells: tuple[Cell, ...]) -> Line:
+    kind = family(one.axes)
     return Line(
         name=one.contender,
         family=kind,
@@ -88,7 +113,7 @@ def _line(report: Report, one: Standing, parts: list[str]) -> Line:
         won=one.contender == report.verdict.winner,
         barred=bool(one.barred_by),
         limits=limits(one),
-        cells=(*cells, *_cost(one)),
+        cells=cells,
     )
 
 
