@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from material import BASELINES, RECIPES, ROOT, write_task
+from material import BASELINES, RECIPES, ROOT, tiny_model, write_task
 
 from advisor.cli import VERBS, main
 from advisor.cli.schema import MODELS
@@ -222,6 +222,21 @@ def test_asking_what_is_no_run_says_what_to_name(workspace, capsys):
     said = refused(capsys, "ask", str(workspace), "Why?")
     assert "is no bundle" in said
     assert "fix: name a run folder with a winner/, or a bundle" in said
+
+
+@pytest.mark.model  # of the two packaged models only the embedder is used
+def test_a_base_model_that_moved_is_named_with_an_option(workspace, tmp_path, capsys):
+    place = tiny_model(tmp_path / "here")
+    for name in ("floor", "rag"):
+        (workspace / "baselines" / f"{name}.yaml").unlink()
+    text = f"model: {place}\nlatency_probe: 1\n"
+    (workspace / "advisor.yaml").write_text(text, encoding="utf-8")
+    assert main(["run", "tolls", "--no-input"]) == 0
+    moved = place.rename(tmp_path / "there")
+    said = refused(capsys, "ask", "reports/tolls", "Why?")
+    assert "cannot be resolved" in said
+    assert "--model PATH_OR_ID" in said
+    assert main(["ask", "reports/tolls", "Why?", "--model", str(moved)]) == 0
 
 
 # ------------------------------------------------------------------ running
