@@ -1,4 +1,4 @@
-"""The nouns, and the two protocols between them. Read this page as the glossary.
+"""The nouns, and what a contender is. Read this page as the glossary.
 
 Everything here is frozen data. Text flows in one direction:
 
@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
-
-if TYPE_CHECKING:
-    from advisor.config import LoraWeights
+from typing import Literal, Protocol
 
 # --------------------------------------------------------------- what is asked
 
@@ -399,97 +396,3 @@ class Verdict:
     standings: tuple[Standing, ...]
     comparisons: tuple[Comparison, ...]
     final: bool
-
-
-# ------------------------------------------------------------- what runs a model
-
-TokenIds = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """One thing to learn: after `prompt`, say `completion`. Only that is trained on."""
-
-    prompt: tuple[Message, ...]
-    completion: str
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """Text the model produced, its tokens, and its share of the batch's seconds."""
-
-    text: str
-    tokens_out: int
-    seconds: float
-
-
-class Engine(Protocol):
-    """One language model, perhaps with an adapter, behind four verbs.
-
-    `digest` identifies weights, adapter, quantisation, precision and template; two
-    engines that could answer differently never share it. Token ids are the engine's.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def digest(self) -> str: ...
-
-    @property
-    def context_length(self) -> int: ...
-
-    @property
-    def end_of_text(self) -> int: ...
-
-    def encode(self, messages: Sequence[Message]) -> TokenIds:
-        """The conversation in the model's chat template, ready for its answer."""
-        ...
-
-    def tokenize(self, text: str) -> TokenIds:
-        """Plain text without special tokens."""
-        ...
-
-    def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
-    ) -> Iterable[tuple[int, Generation]]:
-        """Greedy answers as (index of the prompt, generation), as they finish.
-
-        An answer ends before the first string of `stop` that follows any text of it.
-        """
-        ...
-
-    def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
-        """For each (context, continuation): sum of natural-log probabilities of the
-        continuation, and whether greedy decoding would produce it. Single precision."""
-        ...
-
-    def quantised(self, scheme: Literal["none", "nf4"]) -> Engine:
-        """The same base model, its weights held as `scheme`."""
-        ...
-
-    def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
-    ) -> PrepareCost:
-        """Train an adapter on the course and write the best one to `folder`."""
-        ...
-
-    def with_adapter(self, folder: Path) -> Engine:
-        """The same base model with the adapter in `folder`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What is trained on, and what decides which checkpoint is kept."""
-
-    train: tuple[Lesson, ...]
-    dev: tuple[Lesson, ...]

@@ -12,10 +12,11 @@ import yaml
 
 from advisor.config import LoraWeights, Recipe, Settings, load
 from advisor.contenders.composed import Tools
-from advisor.core import Course, Generation, PrepareCost, Task, TokenIds
+from advisor.core import PrepareCost, Task
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
+from advisor.engines.protocol import Course, Generation, TokenIds
 from advisor.runner.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -29,10 +29,11 @@ from advisor.contenders.prompt import (
 from advisor.contenders.recipe import Prepared, fits, prepare, reopen
 from advisor.contenders.retrieval import build, cut, load
 from advisor.contenders.tuning.lessons import course
-from advisor.core import Answer, Document, Example, Material, Message, Question, System, Task
+from advisor.core import Answer, Document, Example, Material, Question, System, Task
 from advisor.data.digest import digest
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
+from advisor.engines.protocol import Message
 from advisor.errors import AdvisorError
 from advisor.runner.plan import recipe_digest
 from advisor.ship.bundle import ALLOWED, digests

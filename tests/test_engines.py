@@ -15,8 +15,8 @@ import pytest
 from material import ROOT, tiny_model
 
 from advisor.config import LoraWeights
-from advisor.core import Course, Lesson, Message
 from advisor.engines.models import ModelFiles, resolve
+from advisor.engines.protocol import Course, Lesson, Message
 from advisor.errors import AdvisorError
 
 torch = pytest.importorskip("torch")

@@ -21,8 +21,9 @@ import yaml
 from material import ROOT, Listening, Silent, own, plan, recipe, small_task
 
 from advisor.config import LoraWeights, Settings
-from advisor.core import Course, PrepareCost, Task
+from advisor.core import PrepareCost, Task
 from advisor.engines.fake import FakeEngine
+from advisor.engines.protocol import Course
 from advisor.errors import AdvisorError, Busy
 from advisor.measures.retention import load_suites
 from advisor.runner.journal import RunLock

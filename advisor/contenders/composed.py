@@ -14,8 +14,9 @@ import numpy as np
 from advisor.config import LoraWeights, Recipe
 from advisor.contenders import retrieval
 from advisor.contenders.prompt import FixedShots, NearestShots, Passage, Prompt, Shot, Shots, fit
-from advisor.core import Answer, Engine, Example, Message, Question, Usage
+from advisor.core import Answer, Example, Question, Usage
 from advisor.engines.embedders import Embedder
+from advisor.engines.protocol import Engine, Message
 from advisor.errors import AdvisorError
 
 NOTHING = Usage(tokens_in=0, tokens_out=0, seconds=0.0)

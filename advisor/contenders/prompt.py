@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from advisor.core import Engine, Example, Message, Question, TokenIds
+from advisor.core import Example, Question
 from advisor.engines.embedders import Embedder, Vectors
+from advisor.engines.protocol import Engine, Message, TokenIds
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from advisor.contenders.composed import Composed, Manner, Tools
 from advisor.contenders.floor import Floor, floor
 from advisor.contenders.prompt import FixedShots, NearestShots, Shots, fixed_shots
 from advisor.contenders.tuning.lessons import course
-from advisor.core import Engine, Example, Material, PrepareCost, System
+from advisor.core import Example, Material, PrepareCost, System
+from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
 
 

@@ -17,7 +17,8 @@ from typing import Literal
 
 from advisor import stops
 from advisor.config import LoraWeights
-from advisor.core import Course, Generation, Message, PrepareCost, TokenIds
+from advisor.core import PrepareCost
+from advisor.engines.protocol import Course, Generation, Message, TokenIds
 from advisor.errors import AdvisorError
 
 SECONDS = 0.001

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from advisor.core import TokenIds
 from advisor.engines import layout
+from advisor.engines.protocol import TokenIds
 
 # Decoding gains little past 32 rows on a CPU; their keys and values are the larger part
 # of what a batch needs. Prompts of about 4k tokens in all keep the activations of one pass

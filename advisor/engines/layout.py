@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from advisor.core import TokenIds
+from advisor.engines.protocol import TokenIds
 
 # A shorter prefix costs more in bookkeeping than it saves.
 MIN_PREFIX = 16

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from advisor.core import TokenIds
 from advisor.engines import generation, layout
+from advisor.engines.protocol import TokenIds
 
 ROWS = 64
 TOKENS = 64  # drawn after the opening

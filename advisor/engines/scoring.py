@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from advisor.core import TokenIds
 from advisor.engines import layout
+from advisor.engines.protocol import TokenIds
 
 Pair = tuple[TokenIds, TokenIds]
 # The mask is rows x width x width; this bounds it and the activations.

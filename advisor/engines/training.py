@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from advisor.config import LoraWeights
-from advisor.core import TokenIds
 from advisor.engines import layout
+from advisor.engines.protocol import TokenIds
 from advisor.engines.rehearsal import Rehearsal
 from advisor.errors import AdvisorError
 

@@ -19,9 +19,10 @@ from jinja2.exceptions import TemplateError
 
 from advisor import stops
 from advisor.config import LoraWeights
-from advisor.core import Course, Generation, Lesson, Message, PrepareCost, TokenIds
+from advisor.core import PrepareCost
 from advisor.engines import generation, layout, memory, rehearsal, scoring, training
 from advisor.engines.models import ModelFiles, file_digest
+from advisor.engines.protocol import Course, Generation, Lesson, Message, TokenIds
 from advisor.errors import AdvisorError
 
 Scheme = Literal["none", "nf4"]

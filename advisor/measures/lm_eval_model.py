@@ -8,7 +8,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from advisor import stops
-from advisor.core import Engine
+from advisor.engines.protocol import Engine
 
 
 class EngineModel(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types

@@ -17,8 +17,9 @@ from typing import Any
 
 import yaml
 
-from advisor.core import Engine, SuiteScores
+from advisor.core import SuiteScores
 from advisor.data.digest import digest
+from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
 
 FEWSHOT_SEED = 1234  # lm-eval's own default

@@ -15,19 +15,10 @@ from typing import Any
 
 from advisor.config import LoraWeights, Recipe
 from advisor.contenders.recipe import prepare, reopen
-from advisor.core import (
-    Answer,
-    Engine,
-    PrepareCost,
-    Probe,
-    Question,
-    Row,
-    SuiteScores,
-    System,
-    Trial,
-)
+from advisor.core import Answer, PrepareCost, Probe, Question, Row, SuiteScores, System, Trial
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines import memory
+from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
 from advisor.measures import retention
 from advisor.measures.scorers import grade

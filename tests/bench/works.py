@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from advisor.config import LoraWeights
-from advisor.core import Course, Lesson, Message
 from advisor.engines import generation
+from advisor.engines.protocol import Course, Lesson, Message
 from advisor.engines.transformers import TransformersEngine
 from advisor.measures.lm_eval_model import EngineModel
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from advisor.core import Course, Example, Lesson, Material, Message, Question
+from advisor.core import Example, Material, Question
+from advisor.engines.protocol import Course, Lesson, Message
 from advisor.errors import AdvisorError
 
 Ask = Callable[[Sequence[Question]], list[tuple[Message, ...]]]
