@@ -8,6 +8,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from material import ROOT, tiny_model
 
 from advisor.config import LoraWeights
 from advisor.engines.models import ModelFiles, resolve
-from advisor.engines.protocol import Course, Lesson, Message
+from advisor.engines.protocol import Course, Lesson, Message, Sampling
 from advisor.errors import AdvisorError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 generation = pytest.importorskip("advisor.engines.generation")
+adapters = pytest.importorskip("advisor.engines.adapters")
+packing = pytest.importorskip("advisor.engines.packing")
+attention = pytest.importorskip("advisor.engines.attention")
 layout = pytest.importorskip("advisor.engines.layout")
 rehearsal = pytest.importorskip("advisor.engines.rehearsal")
 scoring = pytest.importorskip("advisor.engines.scoring")
@@ -80,15 +84,15 @@ def test_a_prefix_that_saves_nothing_is_none(rows):
 
 
 def test_padding_stands_between_the_prefix_and_a_rows_own_tokens():
-    batch = layout.pad([(1, 2, 3, 4), (1, 2, 5)], 2, filler=9, device=CPU)
-    assert batch.ids.tolist() == [[3, 4], [9, 5]]
-    assert batch.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 1]]
+    batch = layout.pad([(1, 2, 3, 4), (1, 2, 5)], 2, device=CPU)
+    assert batch.ids.tolist() == [[3, 4], [0, 5]]
+    assert batch.mask.tolist() == [[True, True], [False, True]]
     assert batch.positions[:, -1].tolist() == [3, 2]
 
 
 def test_positions_do_not_depend_on_the_company():
-    alone = layout.pad([(5, 6, 7)], 0, filler=0, device=CPU)
-    among = layout.pad([(5, 6, 7), (1,) * 9], 0, filler=0, device=CPU)
+    alone = layout.pad([(5, 6, 7)], 0, device=CPU)
+    among = layout.pad([(5, 6, 7), (1,) * 9], 0, device=CPU)
     assert among.positions[0, -3:].tolist() == alone.positions[0].tolist() == [0, 1, 2]
 
 
@@ -111,27 +115,23 @@ def test_a_tree_never_outgrows_the_context_and_loses_no_request():
 
 def test_passes_keep_every_tree_in_the_order_of_width():
     trees = scoring._trees([((n,) * n, (1,)) for n in (700, 3, 900, 40)], 2000)
-    passes = list(scoring._passes(trees, 0))
+    passes = list(scoring._passes(trees))
     assert [tree.width for batch in passes for tree in batch] == [3, 40, 700, 900]
     assert all(max(t.width for t in batch) * len(batch) <= scoring.TOKENS_PER_PASS
                for batch in passes)
 
 
 class Plain:
-    """As much of a model as says whether its attention slides."""
+    """As much of a model as says how it attends."""
 
     class config:  # noqa: N801
-        sliding_window: int | None = None
-
-        @classmethod
-        def get_text_config(cls) -> Any:
-            return cls
+        _attn_implementation = attention.NAME
 
 
-def test_nothing_is_shared_where_attention_slides(monkeypatch):
+def test_nothing_is_shared_where_a_model_keeps_its_own_attention(monkeypatch):
     rows = [(1,) * 40 + (n,) for n in range(2)]
     assert layout.shareable(Plain(), rows) == 40
-    monkeypatch.setattr(Plain.config, "sliding_window", 512)
+    monkeypatch.setattr(Plain.config, "_attn_implementation", "sdpa")
     assert layout.shareable(Plain(), rows) == 0
 
 
@@ -145,13 +145,6 @@ def test_contexts_that_begin_alike_are_scored_behind_that_beginning():
     ]
 
 
-def test_passes_bound_what_the_copies_of_a_beginning_hold():
-    trees = scoring._trees([((n,), (1,)) for n in range(40)], 2000)
-    sizes = [len(batch) for batch in scoring._passes(trees, scoring.CACHED_TOKENS // 8)]
-    assert max(sizes) <= 8
-    assert sum(sizes) == 40
-
-
 def test_an_empty_continuation_is_certain(engine):
     assert engine.score([((1, 2), ())]) == [(0.0, True)]
 
@@ -159,10 +152,19 @@ def test_an_empty_continuation_is_certain(engine):
 # ------------------------------------------------------------------ generating
 
 
+@cache
+def as_it_came(folder: Path, dtype: str = "float32") -> Any:
+    """The model as transformers reads it, with nothing of ours in it."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    return model.requires_grad_(False).eval()
+
+
 def reference(engine: Any, prompt: tuple[int, ...], limit: int) -> list[int]:
     """What transformers' own greedy search says, the end token left out."""
     ids = torch.tensor([prompt])
-    out = engine.weights.model.generate(
+    out = as_it_came(engine.weights.files.folder).generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit,
         pad_token_id=0, eos_token_id=sorted(engine._ends()),
     )
@@ -260,7 +262,8 @@ def both(engine: Any) -> tuple[Any, Any]:
     models = pytest.importorskip("lm_eval.models.huggingface")
     from advisor.measures.lm_eval_model import EngineModel
 
-    theirs = models.HFLM(pretrained=engine.weights.model, tokenizer=engine.weights.tokenizer,
+    model = as_it_came(engine.weights.files.folder)
+    theirs = models.HFLM(pretrained=model, tokenizer=engine.weights.tokenizer,
                          batch_size=1)
     return EngineModel(engine), theirs
 
@@ -409,13 +412,114 @@ def test_adapters_are_tuned_in_half_precision_too(tiny, tmp_path):
     cost = engine.tune(Course(lessons(), lessons()), spec, folder=tmp_path / "a", seed=1)
     assert min(cost.dev_loss) < cost.train_loss[0]
     model = engine.weights.model
-    tuned = pytest.importorskip("peft").get_peft_model(
-        model, transformers_engine._lora_config(spec, model)).base_model.model
-    layers = [m for m in tuned.modules() if hasattr(m, "cast_input_dtype_enabled")]
-    assert layers
-    with training._mixed(tuned):
-        assert not any(layer.cast_input_dtype_enabled for layer in layers)
-    assert all(layer.cast_input_dtype_enabled for layer in layers)
+    with packing.plain(model):
+        tuned = pytest.importorskip("peft").get_peft_model(
+            model, transformers_engine._lora_config(spec, model)).base_model.model
+        layers = [m for m in tuned.modules() if hasattr(m, "cast_input_dtype_enabled")]
+        assert layers
+        with training._mixed(tuned):
+            assert not any(layer.cast_input_dtype_enabled for layer in layers)
+        assert all(layer.cast_input_dtype_enabled for layer in layers)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft asks transformers of old names
+def test_the_losses_of_fifty_updates_are_those_of_a_plain_loop(tiny, tmp_path):
+    """transformers' own loss, peft's own layers, the same batches, one row at a time."""
+    peft = pytest.importorskip("peft")
+    spec = SPEC.model_copy(update={"epochs": 50 * SPEC.batch_size / len(lessons()), "checks": 1})
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    cost = engine.tune(Course(lessons(), lessons()), spec, folder=tmp_path / "a", seed=3)
+    torch.manual_seed(3)
+    model = as_it_came.__wrapped__(tiny.folder)
+    tuned = peft.get_peft_model(model, transformers_engine._lora_config(spec, model)).train()
+    weights = [weight for weight in tuned.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=spec.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, training._warmup_then_linear(50, spec.warmup))
+    samples = [engine._sample(lesson) for lesson in lessons()]
+    losses = []
+    for batch in training._batches(samples, spec, steps=50, seed=3):
+        graded = sum(sample.graded for sample in batch)
+        total = torch.zeros(())
+        for sample in batch:
+            ids = torch.tensor([sample.tokens])
+            labels = ids.clone()
+            labels[:, : -sample.graded] = -100
+            loss = tuned(input_ids=ids, labels=labels).loss
+            total = total + loss * sample.graded / graded
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        losses.append(float(total.detach()))
+    assert len(cost.train_loss) == 50
+    assert cost.train_loss == pytest.approx(losses, abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_adapters_that_cannot_be_merged_are_tuned_as_peft_has_them(tiny, tmp_path):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    spec = SPEC.model_copy(update={"dropout": 0.1})
+    engine.tune(Course(lessons(), lessons()), spec, folder=tmp_path / "a", seed=1)
+    model = engine.weights.model
+    with packing.plain(model):
+        tuned = pytest.importorskip("peft").get_peft_model(
+            model, transformers_engine._lora_config(spec, model))
+        assert not any(adapters._mergeable(layer) for layer in tuned.modules())
+
+
+def test_drawn_answers_do_not_depend_on_their_company(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = prompts(engine)
+    sampling = Sampling(temperature=0.7, top_p=0.9, seed=5)
+    together = dict(engine.generate(asked, max_tokens=8, sampling=sampling))
+    fewer = dict(engine.generate(asked[:2], max_tokens=8, sampling=sampling))
+    assert {n: together[n].text for n in fewer} == {n: one.text for n, one in fewer.items()}
+    other = dict(engine.generate(asked, max_tokens=8, sampling=replace(sampling, seed=6)))
+    assert {n: one.text for n, one in other.items()} != {
+        n: one.text for n, one in together.items()}
+
+
+def test_every_prompt_has_its_own_limit(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = prompts(engine)
+    limits = [1 + n % 5 for n in range(len(asked))]
+    whole = dict(engine.generate(asked, max_tokens=8))
+    for index, said in engine.generate(asked, max_tokens=limits):
+        assert said.tokens_out <= limits[index]
+        assert whole[index].text.startswith(said.text)
+
+
+def test_rows_take_the_places_of_finished_ones_and_answer_the_same(tiny, monkeypatch):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = [engine.encode((PLAIN, Message("user", f"Bridge {n}?" * (n % 4 + 1))))
+             for n in range(24)]
+    limits = [2 + 5 * n % 11 for n in range(24)]
+    whole = {n: one.text for n, one in engine.generate(asked, max_tokens=limits)}
+    monkeypatch.setattr(generation, "ROWS", 4)
+    assert {n: one.text for n, one in engine.generate(asked, max_tokens=limits)} == whole
+
+
+def test_a_single_call_reuses_the_beginning_of_the_last_ones(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = prompts(engine)
+    whole = {n: one.text for n, one in engine.generate(asked, max_tokens=8)}
+    kept = engine.weights._kept
+    assert len(kept) >= layout.MIN_PREFIX
+    for n, prompt in enumerate(asked):
+        assert [one.text for _, one in engine.generate([prompt], max_tokens=8)] == [whole[n]]
+    assert engine.weights._kept is kept
+
+
+def test_attention_that_this_package_cannot_do_stays_as_it_came(tiny, monkeypatch):
+    monkeypatch.setattr(attention, "_plain", lambda query, *_, **__: torch.zeros_like(query))
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    assert not layout.shares(engine.weights.model)
+    assert layout.shareable(engine.weights.model, prompts(engine)) == 0
+    wanted = reference(engine, prompts(engine)[0], 8)
+    [(_, said)] = engine.generate(prompts(engine)[:1], max_tokens=8)
+    assert said.text == engine.weights.tokenizer.decode(wanted, skip_special_tokens=True)
 
 
 def test_a_second_tuning_starts_from_the_base(tiny, tmp_path):
@@ -514,11 +618,12 @@ def test_the_loss_with_a_shared_prefix_is_the_loss_without(engine):
     results = []
     part.requires_grad_(True)
     # A row alone shares its beginning with nobody.
-    for batches in ([samples], [[sample] for sample in samples]):
-        losses = [training._loss(model, batch) for batch in batches]
-        total = sum(loss for loss, _ in losses)
-        results.append((float(total.detach()), torch.autograd.grad(total, part)[0],
-                        sum(count for _, count in losses)))
+    with packing.plain(model):
+        for batches in ([samples], [[sample] for sample in samples]):
+            losses = [training._loss(model, batch) for batch in batches]
+            total = sum(loss for loss, _ in losses)
+            results.append((float(total.detach()), torch.autograd.grad(total, part)[0],
+                            sum(count for _, count in losses)))
     part.requires_grad_(False)
     (one, slope, count), (other, steepness, same) = results
     assert one / count == pytest.approx(other / same, abs=1e-4)

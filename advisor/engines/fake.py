@@ -18,7 +18,7 @@ from typing import Literal
 from advisor import stops
 from advisor.config import LoraWeights
 from advisor.core import PrepareCost
-from advisor.engines.protocol import Course, Generation, Message, TokenIds
+from advisor.engines.protocol import Course, Generation, Message, Sampling, TokenIds
 from advisor.errors import AdvisorError
 
 SECONDS = 0.001
@@ -50,11 +50,17 @@ class FakeEngine:
         return tuple(map(ord, text))
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
+        self,
+        prompts: Sequence[TokenIds],
+        *,
+        max_tokens: int | Sequence[int],
+        stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
     ) -> Iterable[tuple[int, Generation]]:
-        for index, prompt in enumerate(prompts):
+        limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
+        for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
             turns = _TURN.findall("".join(map(chr, prompt)))
-            text = stops.cut(self._say(turns)[: max_tokens * 4], stop)
+            text = stops.cut(self._say(turns)[: limit * 4], stop)
             yield index, Generation(text, len(text.split()), SECONDS)
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:

@@ -1,30 +1,30 @@
-"""Greedy decoding in batches.
+"""Writing answers in batches whose finished rows give their places to waiting prompts.
 
-Rows are sorted by length, the shared prefix is computed once, prompts are read in
-smaller batches than answers are written in, and finished rows leave the batch.
+Prompts are taken longest first, the beginning they share is computed once, prompts are
+read in smaller parts than answers are written in.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from transformers.cache_utils import DynamicCache
 
 from advisor.engines import layout
-from advisor.engines.protocol import TokenIds
+from advisor.engines.attention import Beginning
+from advisor.engines.protocol import Sampling, TokenIds
 
-# Decoding gains little past 32 rows on a CPU; their keys and values are the larger part
-# of what a batch needs. Prompts of about 4k tokens in all keep the activations of one pass
-# within a few hundred MiB at this model size.
-ROWS = 32
-CACHED_TOKENS = 49152
+# A CPU gains little from more rows at once. Prompts of about 4k tokens in all keep the
+# activations of one pass within a few hundred MiB at 135M parameters.
+ROWS = 64
 PROMPT_TOKENS = 4096
+CACHED_BYTES = 768 * 2**20  # keys and values on a CPU; on a GPU half of what is free
+FREE = 0.25  # share of finished rows at which the batch is packed anew
 
-# Logits [rows, vocabulary] to one token a row.
-Choose = Callable[[torch.Tensor], torch.Tensor]
 Ended = Callable[[Sequence[int]], bool]
 
 
@@ -36,132 +36,199 @@ class Decoded:
     seconds: float
 
 
-@torch.inference_mode()
-def greedy(
-    model: Any,
-    prompts: Sequence[TokenIds],
-    *,
-    max_tokens: int,
-    ends: frozenset[int],
-    ended: Ended,
-) -> Iterator[tuple[int, Decoded]]:
-    """Yield (index, Decoded) for every prompt, batch by batch.
+@dataclass(slots=True)
+class Row:
+    """A prompt being answered: `index` among the prompts, `held` tokens in the cache."""
 
-    A row ends at a token of `ends`, which is dropped, or once `ended` says so of all its
-    tokens so far, which are kept.
+    index: int
+    limit: int
+    held: int
+    said: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    done: bool = False
+    told: bool = False
+
+
+# Logits [rows, vocabulary] and the rows they belong to, to one token a row.
+Choose = Callable[[torch.Tensor, Sequence[Row]], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What ends a row: a token of `ends`, which is dropped, or once `ended` says so of all
+    its tokens so far, which are kept. `choose` picks the tokens."""
+
+    ends: frozenset[int]
+    ended: Ended
+    choose: Choose
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows in the order of the cache, and the token that each is to read next."""
+
+    rows: list[Row]
+    cache: Any
+    last: torch.Tensor
+
+    @property
+    def alive(self) -> list[Row]:
+        return [row for row in self.rows if not row.done]
+
+
+def most_likely(logits: torch.Tensor, _: Sequence[Row]) -> torch.Tensor:
+    return logits.argmax(dim=-1)
+
+
+def drawn(sampling: Sampling) -> Choose:
+    """Tokens drawn at a temperature from the smallest set that holds `top_p`.
+
+    What a row draws follows from the seed, its index and its length so far, and not from its
+    company.
     """
-    if not prompts:
-        return
-    prefix = layout.shareable(model, prompts)
-    started = time.perf_counter()
-    cache = layout.read(model, prompts[0][:prefix])
-    waiting = time.perf_counter() - started
-    for batch in _batches(prompts):
-        started = time.perf_counter()
-        rows = [prompts[i] for i in batch]
-        tokens = _decode(
-            model, rows, cache, max_tokens=max_tokens, ends=ends, ended=ended
-        )
-        spent = time.perf_counter() - started + waiting
-        waiting = 0.0
-        yield from (
-            (i, Decoded(row, spent / len(batch))) for i, row in zip(batch, tokens, strict=True)
-        )
+
+    def choose(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+        chances, order = (logits / sampling.temperature).softmax(dim=-1).sort(descending=True)
+        upto = chances.cumsum(dim=-1)
+        kept = (upto - chances) < sampling.top_p
+        upto = (chances * kept).cumsum(dim=-1)
+        aim = torch.tensor([[_uniform(sampling.seed, row)] for row in rows], device=logits.device)
+        at = torch.searchsorted(upto, aim * upto[:, -1:], right=True)
+        return order.gather(1, at.clamp(max=upto.shape[1] - 1))[:, 0]
+
+    return choose
+
+
+def _uniform(seed: int, row: Row) -> float:
+    mixed = (seed * 1_000_003 + row.index) * 65_537 + len(row.said)
+    return float(torch.rand((), generator=torch.Generator().manual_seed(mixed % 2**63)))
 
 
 @torch.inference_mode()
+def write(
+    model: Any, prompts: Sequence[TokenIds], limits: Sequence[int], rules: Rules,
+    *, beginning: Beginning = layout.NOTHING,
+) -> Iterator[tuple[int, Decoded]]:
+    """Yield (index, Decoded) for every prompt as it is done. All begin with `beginning`."""
+    # Longest first: whoever takes a free place later is never wider than the batch was.
+    waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    most = _places(model, prompts, limits, len(beginning))
+    batch = _Batch([], DynamicCache(), torch.empty(0, dtype=torch.long, device=model.device))
+    while waiting or batch.rows:
+        free = most - len(batch.alive)
+        if waiting and free >= FREE * most:
+            new = [waiting.pop() for _ in range(min(free, len(waiting)))]
+            rows = [Row(i, limits[i], len(prompts[i]) - len(beginning)) for i in new]
+            batch = _admit(model, batch, rows, prompts, rules, beginning)
+        elif len(batch.alive) <= (1 - FREE) * len(batch.rows):
+            batch = _packed(model, batch)
+        else:
+            _step(model, batch, rules, beginning)
+        for row in batch.rows:
+            if row.done and not row.told:
+                row.told = True
+                yield row.index, Decoded(tuple(row.said), row.seconds)
+        if not batch.alive:
+            batch.rows.clear()
+
+
 def sampled(
     model: Any, starts: Sequence[TokenIds], *, tokens: int, seed: int
 ) -> list[TokenIds]:
     """Continue each start by `tokens` tokens, drawn at temperature 1; nothing ends a text."""
-    generator = torch.Generator(model.device).manual_seed(seed)
-
-    def draw(logits: torch.Tensor) -> torch.Tensor:
-        return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator)[:, 0]
-
-    texts = list[TokenIds]()
-    for start in range(0, len(starts), ROWS):
-        rows = list(starts[start : start + ROWS])
-        said = _decode(model, rows, layout.read(model, ()), max_tokens=tokens,
-                       ends=frozenset(), ended=lambda _: False, choose=draw)
-        texts += [(*row, *more) for row, more in zip(rows, said, strict=True)]
-    return texts
+    rules = Rules(frozenset(), lambda _: False, drawn(Sampling(seed=seed)))
+    said = dict(write(model, starts, [tokens] * len(starts), rules))
+    return [(*start, *said[i].tokens) for i, start in enumerate(starts)]
 
 
-def _batches(prompts: Sequence[TokenIds]) -> Iterator[list[int]]:
-    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
-    while order:
-        rows = max(1, min(ROWS, CACHED_TOKENS // max(1, len(prompts[order[0]]))))
-        yield order[:rows]
-        order = order[rows:]
+def _places(
+    model: Any, prompts: Sequence[TokenIds], limits: Sequence[int], shared: int
+) -> int:
+    """How many rows of the longest kind fit into memory at once."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token = 2 * config.num_hidden_layers * heads * dim * model.dtype.itemsize
+    room = CACHED_BYTES
+    if model.device.type == "cuda":
+        room = max(room, torch.cuda.mem_get_info()[0] // 2)
+    columns = max(map(len, prompts), default=0) - shared + max(limits, default=0)
+    return max(1, min(ROWS, room // int(token * max(1, columns))))
 
 
-def _most_likely(logits: torch.Tensor) -> torch.Tensor:
-    return logits.argmax(dim=-1)
+def _admit(
+    model: Any, batch: _Batch, rows: list[Row], prompts: Sequence[TokenIds], rules: Rules,
+    beginning: Beginning,
+) -> _Batch:
+    """Read the prompts of `rows`, choose their first tokens, and put them beside the rows
+    that are still being answered."""
+    started = time.perf_counter()
+    kept = [slot for slot, row in enumerate(batch.rows) if not row.done]
+    parts: list[tuple[Any, Sequence[int]]] = [(batch.cache, kept)] if kept else []
+    chosen = [batch.last[kept]]
+    at_once = max(1, PROMPT_TOKENS // max((row.held for row in rows), default=1))
+    for start in range(0, len(rows), at_once):
+        part = rows[start : start + at_once]
+        cache = DynamicCache()
+        padded = layout.pad([prompts[row.index] for row in part], len(beginning),
+                            device=model.device)
+        states = layout.run(model, padded, beginning, cache)
+        # The head's product of a slice [rows, 1, width] would copy its weights once a row.
+        chosen.append(rules.choose(layout.logits(model, states[:, -1]), part))
+        parts.append((cache, range(len(part))))
+    together = [batch.rows[slot] for slot in kept] + rows
+    grown = _joined(model, parts, together, torch.cat(chosen))
+    _share(started, rows)
+    _note(rows, torch.cat(chosen[1:]), rules)
+    return grown
 
 
-def _decode(
-    model: Any,
-    rows: list[TokenIds],
-    shared: Any,
-    *,
-    max_tokens: int,
-    ends: frozenset[int],
-    ended: Ended,
-    choose: Choose = _most_likely,
-) -> list[TokenIds]:
-    prefix = shared.get_seq_length()
-    batch = layout.pad(rows, prefix, filler=0, device=model.device)
-    logits, cache = _read(model, batch, shared, room=max_tokens)
-    chosen = choose(logits)
-    mask, positions = batch.mask, batch.positions
-    said: list[list[int]] = [[] for _ in rows]
-    alive = list(range(len(rows)))
-    for last in range(max_tokens - 1, -1, -1):
-        keep = []
-        for slot, token in enumerate(chosen.tolist()):
-            if token not in ends:
-                said[alive[slot]].append(token)
-                if not ended(said[alive[slot]]):
-                    keep.append(slot)
-        if not keep or not last:
-            break
-        positions = positions[:, -1:] + 1
-        if len(keep) < len(alive):
-            index = torch.tensor(keep, device=model.device)
-            cache.batch_select_indices(index)
-            mask, positions, chosen = mask[index], positions[index], chosen[index]
-            alive = [alive[slot] for slot in keep]
-        mask = torch.cat([mask, mask.new_ones((len(keep), 1))], dim=1)
-        logits, cache = _step(model, chosen[:, None], mask, positions, cache)
-        chosen = choose(logits)
-    return [tuple(row) for row in said]
+def _packed(model: Any, batch: _Batch) -> _Batch:
+    kept = [slot for slot, row in enumerate(batch.rows) if not row.done]
+    return _joined(model, [(batch.cache, kept)], batch.alive, batch.last[kept])
 
 
-def _read(
-    model: Any, batch: layout.Batch, shared: Any, *, room: int
-) -> tuple[torch.Tensor, Any]:
-    """Run the prompts, a few rows at a time: last logits, and a cache with room to write."""
-    rows, width = batch.ids.shape
-    at_once = max(1, PROMPT_TOKENS // width)
-    logits, caches = list[torch.Tensor](), list[Any]()
-    for start in range(0, rows, at_once):
-        part = slice(start, start + at_once)
-        ids = batch.ids[part]
-        cache = layout.repeat(shared, len(ids))
-        last, cache = _step(model, ids, batch.mask[part], batch.positions[part], cache)
-        logits.append(last)
-        caches.append(cache)
-    return torch.cat(logits), layout.join(caches, room)
+def _joined(
+    model: Any, parts: list[tuple[Any, Sequence[int]]], rows: list[Row], last: torch.Tensor
+) -> _Batch:
+    width = max(row.held for row in rows)
+    room = max(row.limit - len(row.said) for row in rows)
+    cache = layout.join(parts, width=width, room=room, whole=layout.shares(model))
+    return _Batch(rows, cache, last)
 
 
-def _step(
-    model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any
-) -> tuple[torch.Tensor, Any]:
-    """Logits [rows, vocabulary] of every row's next token, and the cache grown by `ids`."""
-    output = model.get_decoder()(
-        input_ids=ids, attention_mask=mask, position_ids=positions,
-        past_key_values=cache, use_cache=True,
-    )
-    # The head's product of a slice [rows, 1, width] would copy its weights once a row.
-    return layout.logits(model, output.last_hidden_state[:, -1]), output.past_key_values
+def _step(model: Any, batch: _Batch, rules: Rules, beginning: Beginning) -> None:
+    started = time.perf_counter()
+    alive = batch.alive
+    width = batch.cache.get_seq_length() + 1
+    held = torch.tensor([[row.held] for row in batch.rows], device=model.device)
+    whole = layout.shares(model)  # then the cache shows its empty room
+    columns = torch.arange(batch.cache.layers[0].keys.shape[2] if whole else width)
+    columns = columns.to(model.device)
+    mask = (columns >= width - 1 - held) & (columns < width)
+    if whole:
+        mask = mask[:, None, None]
+    padded = layout.Batch(batch.last[:, None], held + len(beginning), mask)
+    states = layout.run(model, padded, beginning, batch.cache)
+    batch.last = rules.choose(layout.logits(model, states[:, -1]), batch.rows)
+    for row in batch.rows:
+        row.held += 1
+    _note(batch.rows, batch.last, rules)
+    _share(started, alive)
+
+
+def _note(rows: Sequence[Row], chosen: torch.Tensor, rules: Rules) -> None:
+    for row, token in zip(rows, chosen.tolist(), strict=True):
+        if row.done:
+            continue
+        if token in rules.ends:
+            row.done = True
+            continue
+        row.said.append(token)
+        row.done = len(row.said) >= row.limit or rules.ended(row.said)
+
+
+def _share(started: float, rows: Sequence[Row]) -> None:
+    spent = time.perf_counter() - started
+    for row in rows:
+        row.seconds += spent / len(rows)

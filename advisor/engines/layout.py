@@ -1,9 +1,9 @@
 """How rows of different length share one forward pass.
 
-Every row is `shared prefix | left padding | own tokens`. The prefix (instruction,
-fixed shots) is computed once at batch size 1 and its keys and values are repeated;
-own tokens end in the same column, so that the next-token logits of all rows stand
-last. Positions skip the padding, so a row's result does not depend on its company.
+A row is `beginning | left padding | own tokens`. The beginning (instruction, fixed shots)
+is computed once and held once (`attention.Beginning`); own tokens end in the same column,
+so that the next-token logits of all rows stand last. Positions skip the padding, so a
+row's result does not depend on its company.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from advisor.engines import attention
+from advisor.engines.attention import Beginning
 from advisor.engines.protocol import TokenIds
 
+NOTHING = Beginning((), ())
 # A shorter prefix costs more in bookkeeping than it saves.
 MIN_PREFIX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded rows: ids [rows, width], mask [rows, prefix + width], positions as ids."""
+    """Padded rows: ids, positions and mask, each [rows, width]; False where padding is."""
 
     ids: torch.Tensor
-    mask: torch.Tensor
     positions: torch.Tensor
+    mask: torch.Tensor
+
+
+def shares(model: Any) -> bool:
+    """Whether `model` attends in the way of `attention`."""
+    return bool(model.config._attn_implementation == attention.NAME)
 
 
 def shareable(model: Any, rows: Sequence[TokenIds]) -> int:
-    """How much of a common beginning `model` may compute once for all rows.
-
-    None where a layer's attention slides over columns: the padding between a beginning and
-    a row's own tokens would push tokens out of its window.
-    """
-    config = model.config.get_text_config()
-    slides = "sliding_attention" in (getattr(config, "layer_types", None) or ())
-    if slides or getattr(config, "sliding_window", None):
-        return 0
-    return shared_prefix(rows)
+    """How much of a common beginning `model` may compute once for all rows."""
+    return shared_prefix(rows) if shares(model) else 0
 
 
 def shared_prefix(rows: Sequence[TokenIds]) -> int:
@@ -55,18 +55,33 @@ def shared_prefix(rows: Sequence[TokenIds]) -> int:
     return length if length >= MIN_PREFIX else 0
 
 
-def pad(rows: Sequence[TokenIds], prefix: int, *, filler: int, device: torch.device) -> Batch:
+def pad(rows: Sequence[TokenIds], prefix: int, *, device: torch.device) -> Batch:
     """Left-pad the parts of `rows` that follow the first `prefix` tokens."""
     own = [row[prefix:] for row in rows]
     width = max(len(row) for row in own)
-    ids = torch.full((len(own), width), filler, dtype=torch.long)
-    mask = torch.zeros((len(own), prefix + width), dtype=torch.long)
-    mask[:, :prefix] = 1
-    for index, row in enumerate(own):
-        ids[index, width - len(row) :] = torch.tensor(row, dtype=torch.long)
-        mask[index, prefix + width - len(row) :] = 1
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, prefix:]
-    return Batch(ids.to(device), mask.to(device), positions.to(device))
+    ids = torch.tensor([(0,) * (width - len(row)) + row for row in own], device=device)
+    lengths = torch.tensor([[len(row)] for row in own], device=device)
+    columns = torch.arange(width, device=device) - (width - lengths)
+    return Batch(ids, columns.clamp(min=0) + prefix, columns >= 0)
+
+
+def run(
+    model: Any, batch: Batch, beginning: Beginning = NOTHING, cache: Any = None
+) -> torch.Tensor:
+    """Last hidden states [rows, width, hidden] of `batch` behind `beginning` and what `cache`
+    holds, which grows by them. The mask covers the columns of the cache as well; one with four
+    dimensions says which columns [rows, 1, width, columns] each token sees."""
+    options: dict[str, Any] = {"beginning": beginning} if beginning else {}
+    width, mask = batch.ids.shape[1], batch.mask
+    if shares(model) and mask.dim() == 2:
+        columns = mask.shape[1]
+        seen = torch.ones((width, columns), dtype=torch.bool, device=mask.device)
+        mask = mask[:, None, None] & seen.tril(columns - width)
+    states: torch.Tensor = model.get_decoder()(
+        input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions,
+        past_key_values=cache, use_cache=cache is not None, **options,
+    ).last_hidden_state
+    return states
 
 
 def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
@@ -83,65 +98,51 @@ def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def read(model: Any, tokens: TokenIds) -> Any:
-    """The keys and values of one row of `tokens`; an empty cache for none.
-
-    Every layer keeps all of them, sliding ones too, whose masks then do the sliding:
-    rows can be joined and thinned alike.
-    """
-    cache = DynamicCache()
-    if tokens:
-        ids = torch.tensor([tokens], device=model.device)
-        model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
-    return cache
+def read(model: Any, tokens: TokenIds) -> Beginning:
+    """The beginning `tokens`, computed at batch size 1; gradients flow through it."""
+    if not tokens:
+        return NOTHING
+    cache: Any = DynamicCache()
+    ids = torch.tensor([tokens], device=model.device)
+    model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
+    layers = tuple((layer.keys, layer.values) for layer in cache.layers)
+    return Beginning(tuple(tokens), layers)
 
 
 def hidden(model: Any, rows: Sequence[TokenIds], prefix: int = 0) -> torch.Tensor:
     """Last hidden states [rows, tokens, width]; every row's last token stands in the last
     column, and the first `prefix` tokens, which all rows share, have no columns."""
-    cache = repeat(read(model, rows[0][:prefix]), len(rows)) if prefix else None
-    padded = pad(rows, prefix, filler=0, device=model.device)
-    states: torch.Tensor = model.get_decoder()(
-        input_ids=padded.ids, attention_mask=padded.mask, position_ids=padded.positions,
-        past_key_values=cache, use_cache=cache is not None,
-    ).last_hidden_state
-    return states
-
-
-def repeat(cache: Any, rows: int) -> Any:
-    """A new cache holding `rows` copies of a one-row cache; the original is kept.
-
-    Gradients flow back into the original.
-    """
-    copy = DynamicCache()
-    for index, layer in enumerate(cache.layers):
-        copy.update(
-            layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), index
-        )
-    return copy
+    beginning = read(model, rows[0][:prefix])
+    return run(model, pad(rows, prefix, device=model.device), beginning)
 
 
 class Roomy(DynamicLayer):
     """Keys and values of one layer, [rows, heads, tokens, dim], with room for more tokens.
 
-    A plain layer copies everything it holds for every token that is added.
+    A plain layer copies everything it holds for every token that is added. With `whole` the
+    empty room is shown as well, to be masked: a product of a part would copy that part. Every
+    layer keeps all tokens, sliding ones too, whose masks then do the sliding.
     """
 
-    def __init__(self, parts: Sequence[Any], room: int) -> None:
+    def __init__(
+        self, parts: Sequence[tuple[Any, Sequence[int]]], *, width: int, room: int, whole: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.lazy_initialization(parts[0].keys, parts[0].values)
-        self.length = int(parts[0].keys.shape[2])
-        rows = sum(part.keys.shape[0] for part in parts)
-        self.all_keys, self.all_values = (
-            one.new_empty((rows, one.shape[1], self.length + room, one.shape[3]))
-            for one in (parts[0].keys, parts[0].values)
-        )
+        example = parts[0][0].keys
+        self.lazy_initialization(example, parts[0][0].values)
+        self.length, self.whole = width, whole
+        rows = sum(len(kept) for _, kept in parts)
+        shape = (rows, example.shape[1], width + room, example.shape[3])
+        self.all_keys, self.all_values = example.new_zeros(shape), example.new_zeros(shape)
         start = 0
-        for part in parts:
-            end = start + part.keys.shape[0]
-            self.all_keys[start:end, :, : self.length] = part.keys
-            self.all_values[start:end, :, : self.length] = part.values
-            start = end
+        for layer, kept in parts:
+            held = layer.length if isinstance(layer, Roomy) else layer.keys.shape[2]
+            count = min(width, held)
+            here = (slice(start, start + len(kept)), slice(None), slice(width - count, width))
+            index = torch.tensor(kept, device=example.device)
+            self.all_keys[here] = layer.keys[index, :, held - count : held]
+            self.all_values[here] = layer.values[index, :, held - count : held]
+            start += len(kept)
         self._show()
 
     def update(
@@ -156,24 +157,24 @@ class Roomy(DynamicLayer):
     def get_seq_length(self) -> int:
         return self.length
 
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        self.all_keys, self.all_values = self.all_keys[indices], self.all_values[indices]
-        self._show()
-
     def _show(self) -> tuple[torch.Tensor, torch.Tensor]:
-        self.keys = self.all_keys[:, :, : self.length]
-        self.values = self.all_values[:, :, : self.length]
+        shown = slice(None if self.whole else self.length)
+        self.keys, self.values = self.all_keys[:, :, shown], self.all_values[:, :, shown]
         return self.keys, self.values
 
 
-def join(caches: Sequence[Any], room: int) -> Any:
-    """One cache of all rows of `caches`, equally long, with room for `room` tokens.
+def join(
+    parts: Sequence[tuple[Any, Sequence[int]]], *, width: int, room: int, whole: bool
+) -> Any:
+    """One cache of the given rows of several caches, each with its last column in column
+    `width` - 1, and with room for `room` more tokens.
 
-    The caches given are emptied on the way, so that nothing is held twice for long.
+    The caches are emptied on the way, so that nothing is held twice for long.
     """
     joined = DynamicCache()
-    for index in range(len(caches[0].layers)):
-        joined.layers.append(Roomy([cache.layers[index] for cache in caches], room))
-        for cache in caches:
+    for index in range(len(parts[0][0].layers)):
+        layers = [(cache.layers[index], kept) for cache, kept in parts]
+        joined.layers.append(Roomy(layers, width=width, room=room, whole=whole))
+        for cache, _ in parts:
             cache.layers[index] = None
     return joined

@@ -46,6 +46,16 @@ class Course:
     dev: tuple[Lesson, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. A prompt's answer follows from the seed and its place among the
+    prompts, not from which others are answered beside it."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
 class Engine(Protocol):
     """One language model, perhaps with an adapter, behind four verbs.
 
@@ -74,9 +84,15 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
+        self,
+        prompts: Sequence[TokenIds],
+        *,
+        max_tokens: int | Sequence[int],
+        stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
     ) -> Iterable[tuple[int, Generation]]:
-        """Greedy answers as (index of the prompt, generation), as they finish.
+        """Answers as (index of the prompt, generation), as they finish; greedy unless
+        `sampling` is given. `max_tokens` is one limit for all prompts or one for each.
 
         An answer ends before the first string of `stop` that follows any text of it.
         """

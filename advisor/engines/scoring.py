@@ -16,14 +16,13 @@ from typing import Any
 
 import torch
 
-from advisor.engines import layout
+from advisor.engines import layout, packing
+from advisor.engines.attention import Beginning
 from advisor.engines.protocol import TokenIds
 
 Pair = tuple[TokenIds, TokenIds]
 # The mask is rows x width x width; this bounds it and the activations.
 TOKENS_PER_PASS = 2048
-# Keys and values that a pass holds, the copies of a shared beginning included.
-CACHED_TOKENS = 12288
 # Contexts are compared by this many first tokens; a shorter beginning is not worth a cache.
 BEGINNING = 64
 
@@ -47,7 +46,7 @@ def score(model: Any, pairs: Sequence[Pair], *, context_length: int) -> list[tup
     with single_precision(model), torch.inference_mode():
         for beginning, trees in _families(model, _trees(pairs, context_length)):
             shared = layout.read(model, beginning)
-            for part in _passes(trees, len(beginning)):
+            for part in _passes(trees):
                 for index, result in _score_pass(model, part, shared):
                     results[index] = result
     return results
@@ -56,7 +55,16 @@ def score(model: Any, pairs: Sequence[Pair], *, context_length: int) -> list[tup
 @contextmanager
 def single_precision(model: Any) -> Iterator[None]:
     """Hold bfloat16 parameters as float32 meanwhile; the values do not change."""
-    narrow = [p for p in model.parameters() if p.dtype == torch.bfloat16]
+    if model.dtype == torch.float32:
+        yield
+        return
+    with packing.widened(model) as rest, _wide(model, rest):
+        yield
+
+
+@contextmanager
+def _wide(model: Any, rest: Sequence[torch.nn.Parameter]) -> Iterator[None]:
+    narrow = [p for p in rest if p.dtype == torch.bfloat16]
     linears = [m for m in model.modules() if getattr(m, "compute_dtype", None) == torch.bfloat16]
     for parameter in narrow:
         parameter.data = parameter.data.float()
@@ -123,13 +131,11 @@ def _families(
     yield (), sorted(loners, key=lambda tree: tree.width)
 
 
-def _passes(trees: list[_Tree], shared: int) -> Iterator[list[_Tree]]:
+def _passes(trees: list[_Tree]) -> Iterator[list[_Tree]]:
     batch: list[_Tree] = []
     for tree in trees:  # ascending width, so the newcomer sets the padded width
         rows = len(batch) + 1
-        if batch and (
-            tree.width * rows > TOKENS_PER_PASS or (shared + tree.width) * rows > CACHED_TOKENS
-        ):
+        if batch and tree.width * rows > TOKENS_PER_PASS:
             yield batch
             batch = []
         batch.append(tree)
@@ -138,10 +144,9 @@ def _passes(trees: list[_Tree], shared: int) -> Iterator[list[_Tree]]:
 
 
 def _score_pass(
-    model: Any, trees: list[_Tree], shared: Any
+    model: Any, trees: list[_Tree], beginning: Beginning
 ) -> Iterator[tuple[int, tuple[float, bool]]]:
-    """Score trees that stand behind the tokens in the cache `shared`."""
-    before = shared.get_seq_length()
+    """Score trees that stand behind `beginning`."""
     width = max(tree.width for tree in trees)
     ids = torch.zeros((len(trees), width), dtype=torch.long)
     positions = torch.zeros((len(trees), width), dtype=torch.long)
@@ -150,15 +155,9 @@ def _score_pass(
     for row, tree in enumerate(trees):
         for request, columns, tokens in _lay_out(tree, ids[row], positions[row], visible[row]):
             wanted.append((request, row, columns, tokens))
-    cached = {"past_key_values": layout.repeat(shared, len(trees))} if before else {}
-    visible = torch.cat([visible.new_ones(len(trees), width, before), visible], dim=2)
-    hidden = model.get_decoder()(
-        input_ids=ids.to(model.device),
-        position_ids=(positions + before).to(model.device),
-        attention_mask=visible[:, None].to(model.device),
-        use_cache=bool(before),
-        **cached,
-    ).last_hidden_state
+    batch = layout.Batch(ids.to(model.device), (positions + len(beginning)).to(model.device),
+                         visible[:, None].to(model.device))
+    hidden = layout.run(model, batch, beginning)
     rows = [row for _, row, columns, _ in wanted for _ in columns]
     columns_flat = [column for _, _, columns, _ in wanted for column in columns]
     tokens_flat = torch.tensor([t for *_, tokens in wanted for t in tokens], device=hidden.device)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from advisor.config import LoraWeights
-from advisor.engines import layout
+from advisor.engines import adapters, layout
 from advisor.engines.protocol import TokenIds
 from advisor.engines.rehearsal import Rehearsal
 from advisor.errors import AdvisorError
@@ -131,23 +131,18 @@ def _mixed(model: Any) -> Iterator[None]:
     peft would widen each layer's input instead, which costs a fifth of a step.
     """
     if model.dtype != torch.bfloat16:
-        yield
+        with adapters.merged(model):
+            yield
         return
     layers = [m for m in model.modules() if hasattr(m, "cast_input_dtype_enabled")]
-    # The fused kernel's backward pass on a CPU is slower than plain products at these
-    # lengths, by an eighth of a step.
-    attention = model.config._attn_implementation
-    if model.device.type == "cpu":
-        model.set_attn_implementation("eager")
     for layer in layers:
         layer.cast_input_dtype_enabled = False
     try:
-        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+        with adapters.merged(model), torch.autocast(model.device.type, dtype=torch.bfloat16):
             yield
     finally:
         for layer in layers:
             layer.cast_input_dtype_enabled = True
-        model.set_attn_implementation(attention)
 
 
 def _warmup_then_linear(steps: int, warmup: float) -> Callable[[int], float]:

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import importlib.util
 import json
+import logging
+import math
 import os
 import time
 import warnings
@@ -20,14 +22,25 @@ from jinja2.exceptions import TemplateError
 from advisor import stops
 from advisor.config import LoraWeights
 from advisor.core import PrepareCost
-from advisor.engines import generation, layout, memory, rehearsal, scoring, training
+from advisor.engines import (
+    attention,
+    generation,
+    layout,
+    memory,
+    packing,
+    rehearsal,
+    scoring,
+    training,
+)
 from advisor.engines.models import ModelFiles, file_digest
-from advisor.engines.protocol import Course, Generation, Lesson, Message, TokenIds
+from advisor.engines.protocol import Course, Generation, Lesson, Message, Sampling, TokenIds
 from advisor.errors import AdvisorError
+
+log = logging.getLogger(__name__)
 
 Scheme = Literal["none", "nf4"]
 # Raised when the same inputs would now give other answers; part of every answer's key.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 
 
 @dataclass(slots=True)
@@ -46,12 +59,15 @@ class _Weights:
     _model: Any = None
     _tokenizer: Any = None
     _rehearsals: dict[int, rehearsal.Rehearsal] = field(default_factory=dict)
+    _kept: attention.Beginning = layout.NOTHING
 
     @property
     def model(self) -> Any:
         if self._model is None:
             memory.keep_freed_memory()
             self._model = _read(self)
+            packing.pack(self._model)
+            _share_beginnings(self._model)
         return self._model
 
     @property
@@ -60,6 +76,20 @@ class _Weights:
             self._tokenizer = _read_tokenizer(self.files)
         return self._tokenizer
 
+    def beginning(self, prompts: Sequence[TokenIds]) -> attention.Beginning:
+        """What all prompts begin with, read once and kept for the next call. A single prompt
+        is taken to begin as an earlier one did; failing that, all of it is kept."""
+        model = self.model
+        alone = len(prompts) == 1
+        length = layout.shareable(model, [prompts[0], self._kept.tokens] if alone else prompts)
+        if length and self._kept.tokens[:length] == prompts[0][:length]:
+            return self._kept.first(length)
+        if alone and model.config._attn_implementation == attention.NAME:
+            length = len(prompts[0]) - 1
+        if length:
+            with torch.inference_mode():
+                self._kept = layout.read(model, prompts[0][:length])
+        return self._kept if length else layout.NOTHING
 
     def rehearsal(
         self, openings: list[TokenIds], *, seed: int
@@ -126,19 +156,32 @@ class TransformersEngine:
         return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
+        self,
+        prompts: Sequence[TokenIds],
+        *,
+        max_tokens: int | Sequence[int],
+        stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
     ) -> Iterable[tuple[int, Generation]]:
+        if not prompts:
+            return
         def text(tokens: Sequence[int]) -> str:
             return str(self.weights.tokenizer.decode(tokens, skip_special_tokens=True))
 
         def ended(tokens: Sequence[int]) -> bool:
             return bool(stop) and stops.stopped(text(tokens), stop)
 
-        for index, decoded in generation.greedy(
-            self.weights.model, prompts, max_tokens=max_tokens, ends=self._ends(), ended=ended
+        started = time.perf_counter()
+        beginning = self.weights.beginning(prompts)
+        each = (time.perf_counter() - started) / len(prompts)
+        limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
+        choose = generation.drawn(sampling) if sampling else generation.most_likely
+        rules = generation.Rules(self._ends(), ended, choose)
+        for index, decoded in generation.write(
+            self.weights.model, prompts, limits, rules, beginning=beginning
         ):
             said = stops.cut(text(decoded.tokens), stop)
-            yield index, Generation(said, len(decoded.tokens), decoded.seconds)
+            yield index, Generation(said, len(decoded.tokens), decoded.seconds + each)
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
         return scoring.score(self.weights.model, pairs, context_length=self.context_length)
@@ -169,16 +212,17 @@ class TransformersEngine:
             warnings.simplefilter("ignore")  # notices of peft about its own future
             torch.manual_seed(seed)  # peft draws the adapter's initial weights globally
             model = self._tunable()
-            tuned = get_peft_model(model, _lora_config(spec, model))
-            try:
-                bare = tuned.base_model.model
-                progress = training.fit(bare, train, dev, spec=spec, seed=seed, rehearsal=kept)
-                _save_adapter(tuned, folder, base=self.name)
-            finally:
-                tuned.unload()
-                model.requires_grad_(False).eval()
-                # What peft leaves on the model would make a second tuning warn and stack.
-                vars(model).pop("peft_config", None)
+            with packing.plain(model):
+                tuned = get_peft_model(model, _lora_config(spec, model))
+                try:
+                    bare = tuned.base_model.model
+                    progress = training.fit(bare, train, dev, spec=spec, seed=seed, rehearsal=kept)
+                    _save_adapter(tuned, folder, base=self.name)
+                finally:
+                    tuned.unload()
+                    model.requires_grad_(False).eval()
+                    # What peft leaves on the model would make a second tuning warn and stack.
+                    vars(model).pop("peft_config", None)
         return PrepareCost(
             seconds=time.perf_counter() - started + earlier,
             earlier_seconds=earlier,
@@ -200,6 +244,7 @@ class TransformersEngine:
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):
                 module.support_avx512bf16_for_cpu = False
+        _share_beginnings(model)
         return model
 
     def _rehearsal(self, seed: int) -> tuple[rehearsal.Rehearsal, float]:
@@ -305,6 +350,30 @@ def _read(weights: _Weights) -> Any:
     if weights.adapter is not None:
         model = _apply(model, weights.adapter, merge=weights.scheme == "none")
     return model.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def _share_beginnings(model: Any) -> None:
+    """Let the model attend to a shared beginning once, if it then says what it said before.
+
+    Attention that slides, caps its scores or has sinks stays as it came.
+    """
+    config = model.config.get_text_config()
+    sliding = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+    if sliding or getattr(config, "sliding_window", None):
+        return
+    ids = torch.arange(2, 26, device=model.device)[None]
+    theirs = model.get_decoder()(input_ids=ids).last_hidden_state[0, -8:].float()
+    before = model.config._attn_implementation
+    model.set_attn_implementation(attention.NAME)
+    try:
+        row = tuple(ids[0].tolist())
+        ours = layout.hidden(model, [row, row], 12)[1, -8:].float()
+    except (TypeError, ValueError, RuntimeError):
+        ours = torch.full_like(theirs, math.nan)
+    if not torch.allclose(ours, theirs, rtol=0.05, atol=0.05 * float(theirs.abs().max())):
+        log.info("%s keeps its own attention: beginnings are not shared", type(model).__name__)
+        model.set_attn_implementation(before)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from advisor.config import LoraWeights
-from advisor.engines import generation
+from advisor.engines import generation, layout
 from advisor.engines.protocol import Course, Lesson, Message
 from advisor.engines.transformers import TransformersEngine
 from advisor.measures.lm_eval_model import EngineModel
@@ -42,6 +42,16 @@ class Work:
 def rows(task: str, split: str) -> list[dict[str, Any]]:
     path = ROOT / "evals" / task / f"{split}.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def as_it_came(engine: TransformersEngine) -> Any:
+    """The same weights as transformers reads them, with nothing of ours in the model."""
+    from transformers import AutoModelForCausalLM
+
+    weights = engine.weights
+    dtype = getattr(torch, weights.dtype)
+    model = AutoModelForCausalLM.from_pretrained(weights.files.folder, dtype=dtype)
+    return model.to(weights.model.device).eval()
 
 
 # ------------------------------------------------------------------ scoring
@@ -81,13 +91,14 @@ def _scoring(
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
+    model = as_it_came(engine)
+
     def asked() -> list[Any]:
         return [Instance("loglikelihood", {}, pair, n) for n, pair in enumerate(pairs)]
 
     def peer(batch: int) -> Side:
         def side() -> Any:
-            theirs = HFLM(pretrained=engine.weights.model, tokenizer=engine.weights.tokenizer,
-                          batch_size=batch)
+            theirs = HFLM(pretrained=model, tokenizer=engine.weights.tokenizer, batch_size=batch)
             return theirs.loglikelihood(asked(), disable_tqdm=True)
         return side
 
@@ -130,10 +141,13 @@ def _generating(
     name: str, engine: TransformersEngine, prompts: list[tuple[int, ...]], batches: Sequence[int]
 ) -> Work:
     model = engine.weights.model
+    plain = as_it_came(engine)
 
     def ours() -> list[tuple[int, ...]]:
-        found = dict(generation.greedy(model, prompts, max_tokens=NEW_TOKENS, ends=frozenset(),
-                                       ended=lambda _: False))
+        rules = generation.Rules(frozenset(), lambda _: False, generation.most_likely)
+        engine.weights._kept = layout.NOTHING  # every repeat reads the beginning anew
+        found = dict(generation.write(model, prompts, [NEW_TOKENS] * len(prompts), rules,
+                                      beginning=engine.weights.beginning(prompts)))
         return [found[n].tokens for n in range(len(prompts))]
 
     def peer(batch: int) -> Side:
@@ -142,7 +156,7 @@ def _generating(
             said: dict[int, tuple[int, ...]] = {}
             for start in range(0, len(order), batch):
                 part = order[start : start + batch]
-                said |= zip(part, _generate(model, [prompts[n] for n in part]), strict=True)
+                said |= zip(part, _generate(plain, [prompts[n] for n in part]), strict=True)
             return [said[n] for n in range(len(prompts))]
         return side
 
