@@ -24,6 +24,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 generation = pytest.importorskip("advisor.engines.generation")
 adapters = pytest.importorskip("advisor.engines.adapters")
+checkpoint = pytest.importorskip("advisor.engines.checkpoint")
 packing = pytest.importorskip("advisor.engines.packing")
 attention = pytest.importorskip("advisor.engines.attention")
 layout = pytest.importorskip("advisor.engines.layout")
@@ -520,6 +521,42 @@ def test_attention_that_this_package_cannot_do_stays_as_it_came(tiny, monkeypatc
     wanted = reference(engine, prompts(engine)[0], 8)
     [(_, said)] = engine.generate(prompts(engine)[:1], max_tokens=8)
     assert said.text == engine.weights.tokenizer.decode(wanted, skip_special_tokens=True)
+
+
+def test_an_interrupted_tuning_goes_on_and_ends_where_it_would_have(tiny, tmp_path, monkeypatch):
+    course = Course(lessons(), lessons())
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    whole = engine.tune(course, SPEC, folder=tmp_path / "whole", seed=1)
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    plain, calls = training._losses, itertools.count()
+
+    def power_cut(*given: Any) -> Any:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return plain(*given)
+
+    monkeypatch.setattr(training, "_losses", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        engine.tune(course, SPEC, folder=tmp_path / "part", seed=1)
+    cost = engine.tune(course, SPEC, folder=tmp_path / "part", seed=1)
+    assert next(calls) == 1 + len(whole.train_loss) + 1
+    assert cost.train_loss == whole.train_loss
+    one, two = ((tmp_path / name / "adapter_model.safetensors").read_bytes()
+                for name in ("whole", "part"))
+    assert one == two
+
+
+@pytest.mark.parametrize("harm", ["other", "cut"])
+def test_a_checkpoint_that_does_not_fit_is_ignored(tiny, tmp_path, monkeypatch, harm):
+    course = Course(lessons(), lessons())
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    engine.tune(course, SPEC, folder=tmp_path / "a", seed=1 if harm == "cut" else 2)
+    written = tmp_path / "a.checkpoint"
+    if harm == "cut":
+        written.write_bytes(written.read_bytes()[:-9])
+    cost = engine.tune(course, SPEC, folder=tmp_path / "a", seed=1)
+    assert cost.train_loss == engine.tune(course, SPEC, folder=tmp_path / "b", seed=1).train_loss
 
 
 def test_a_second_tuning_starts_from_the_base(tiny, tmp_path):

@@ -19,6 +19,7 @@ import torch
 
 from advisor.config import LoraWeights
 from advisor.engines import adapters, layout
+from advisor.engines.checkpoint import Checkpoint, State
 from advisor.engines.protocol import TokenIds
 from advisor.engines.rehearsal import Rehearsal
 from advisor.errors import AdvisorError
@@ -40,13 +41,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Losses (nats per token) of the run, which check was the best, and how many tokens of
-    lessons were seen."""
+    """Losses (nats per token) of the run, which check was the best, how many tokens of lessons
+    were seen, and the seconds that interrupted processes had spent before."""
 
     train_loss: tuple[float, ...]
     dev_loss: tuple[float, ...]
     best: int
     tokens: int
+    earlier_seconds: float
 
 
 def fit(
@@ -57,11 +59,13 @@ def fit(
     spec: LoraWeights,
     seed: int,
     rehearsal: Rehearsal | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Progress:
     """Update the model's trainable parameters; leaves the best checkpoint in place.
 
     "Best" is the lowest dev loss among `spec.checks` evenly spaced checks. With a
-    `rehearsal` the loss also holds `spec.rehearsal` times the divergence from the base.
+    `rehearsal` the loss also holds `spec.rehearsal` times the divergence from the base. With
+    a `checkpoint` it goes on from there (exactly, if the recipe has no dropout).
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=spec.learning_rate, weight_decay=0.0)
@@ -72,11 +76,10 @@ def fit(
     batches = _batches(train, spec, steps=steps, seed=seed)
     checked = dev[:: math.ceil(len(dev) / spec.check_rows)]
     rehearsed = max(1, spec.batch_size // 4)  # texts an update
-    losses: list[float] = []
-    dev_losses: list[float] = []
-    kept: list[torch.Tensor] = []
-    best, seen = 0, 0
-    for step, batch in enumerate(batches, start=1):
+    state = checkpoint.restore(trainable, optimiser) if checkpoint else State()
+    for _ in range(state.step):
+        schedule.step()
+    for step, batch in enumerate(batches[state.step :], start=state.step + 1):
         model.train()
         part = rehearsal.part(step, rehearsed) if rehearsal else None
         with _mixed(model):
@@ -86,24 +89,33 @@ def fit(
         optimiser.step()
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
-        losses.append(float(loss.detach()))
-        seen += sum(len(sample.tokens) for sample in batch)
+        state.losses.append(float(loss.detach()))
+        state.seen += sum(len(sample.tokens) for sample in batch)
+        state.step = step
         if step in checks:
-            dev_losses.append(dev_loss(model, checked, batch_size=CHECK_BATCH))
-            log.info("step %d of %d: dev loss %.4f", step, steps, dev_losses[-1])
-            if not math.isfinite(dev_losses[-1]):
-                raise AdvisorError(
-                    "tuning diverged: the dev loss is not a number",
-                    fix="lower weights.learning_rate in the recipe",
-                )
-            if dev_losses[-1] <= min(dev_losses):
-                best = len(dev_losses) - 1
-                kept = [p.detach().clone() for p in trainable]
+            _check(state, dev_loss(model, checked, batch_size=CHECK_BATCH), trainable)
+            log.info("step %d of %d: dev loss %.4f", step, steps, state.dev_losses[-1])
+        if checkpoint:
+            checkpoint.offer(state, trainable, optimiser)
     with torch.no_grad():
-        for parameter, value in zip(trainable, kept, strict=True):
+        for parameter, value in zip(trainable, state.kept, strict=True):
             parameter.copy_(value)
     model.eval()
-    return Progress(tuple(losses), tuple(dev_losses), best, seen)
+    return Progress(tuple(state.losses), tuple(state.dev_losses), state.best, state.seen,
+                    state.seconds)
+
+
+def _check(state: State, loss: float, weights: Sequence[torch.nn.Parameter]) -> None:
+    """Note a dev loss, and keep the weights if none was lower."""
+    if not math.isfinite(loss):
+        raise AdvisorError(
+            "tuning diverged: the dev loss is not a number",
+            fix="lower weights.learning_rate in the recipe",
+        )
+    state.dev_losses.append(loss)
+    if loss <= min(state.dev_losses):
+        state.best = len(state.dev_losses) - 1
+        state.kept = [weight.detach().clone() for weight in weights]
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ from advisor.engines import (
     scoring,
     training,
 )
+from advisor.engines.checkpoint import Checkpoint
 from advisor.engines.models import ModelFiles, file_digest
 from advisor.engines.protocol import Course, Generation, Lesson, Message, Sampling, TokenIds
 from advisor.errors import AdvisorError
@@ -208,6 +209,9 @@ class TransformersEngine:
         train = [self._sample(lesson) for lesson in course.train]
         dev = [self._sample(lesson) for lesson in course.dev]
         kept, earlier = self._rehearsal(seed) if spec.rehearsal else (None, 0.0)
+        identity = repr([self.digest, spec, seed, train, dev, torch.__version__])
+        checkpoint = Checkpoint(folder.with_suffix(".checkpoint"),
+                                hashlib.sha256(identity.encode()).hexdigest())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notices of peft about its own future
             torch.manual_seed(seed)  # peft draws the adapter's initial weights globally
@@ -216,7 +220,8 @@ class TransformersEngine:
                 tuned = get_peft_model(model, _lora_config(spec, model))
                 try:
                     bare = tuned.base_model.model
-                    progress = training.fit(bare, train, dev, spec=spec, seed=seed, rehearsal=kept)
+                    progress = training.fit(bare, train, dev, spec=spec, seed=seed,
+                                            rehearsal=kept, checkpoint=checkpoint)
                     _save_adapter(tuned, folder, base=self.name)
                 finally:
                     tuned.unload()
@@ -224,7 +229,7 @@ class TransformersEngine:
                     # What peft leaves on the model would make a second tuning warn and stack.
                     vars(model).pop("peft_config", None)
         return PrepareCost(
-            seconds=time.perf_counter() - started + earlier,
+            seconds=time.perf_counter() - started + earlier + progress.earlier_seconds,
             earlier_seconds=earlier,
             tokens_trained=progress.tokens,
             artefact_bytes=sum(path.stat().st_size for path in folder.iterdir()),

@@ -115,7 +115,8 @@ def _prepared(
     if stored is not None and digests(system_folder) == stored["files"]:
         return Opened(lambda: reopen(system_folder, plan.tools)), stored
     watch.stage(key.contender, "preparing", 1)
-    shutil.rmtree(folder, ignore_errors=True)
+    # The work folder stays: a tuning that was interrupted goes on from its checkpoint.
+    shutil.rmtree(system_folder, ignore_errors=True)
     system_folder.mkdir(parents=True)
     started = time.perf_counter()
     made = prepare(
