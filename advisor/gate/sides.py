@@ -1,0 +1,300 @@
+"""What can be put to the gate: a run, a bundle, an adapter of any trainer, a merged model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from advisor.config import BaseWeights, LoraWeights, Recipe, Settings
+from advisor.data.digest import digest
+from advisor.engines.models import file_digest
+from advisor.errors import AdvisorError
+from advisor.runner.record import Record, is_run, open_record
+from advisor.ship.bundle import MANIFEST, digests, verify
+
+Kind = Literal["run", "bundle", "adapter", "merged"]
+
+WEIGHTS_FILE = "adapter_model.safetensors"
+# The last one is what the fake engine makes; no other trainer writes it.
+ADAPTER_FILES = ("adapter_config.json", WEIGHTS_FILE, "fake_adapter.json")
+MODEL_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja", ".model")
+# Each makes a loader import code that somebody else names.
+CODE_KEYS = ("auto_map", "_attn_implementation_internal", "trust_remote_code", "megatron_config")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The base model and the embedder that a side needs, as they were named."""
+
+    model: str
+    embedder: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two, before anything is measured.
+
+    `system` is the folder that answers, None when only the journal of `record` is left.
+    `files` maps the files that were put to the gate to their sha256. `merged` is the
+    folder of a whole model that stands in for the base. `notes` say what the report must.
+    """
+
+    kind: Kind
+    name: str
+    place: Path
+    recipe: Recipe
+    base: Base
+    system: Path | None
+    files: Mapping[str, str]
+    task: str
+    record: Record | None = None
+    merged: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sha(self) -> str:
+        """The identity of the files: `digest` of sha256 by name."""
+        return digest(self.files)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the weights are others than those of the base."""
+        return self.merged is not None or isinstance(self.recipe.weights, LoraWeights)
+
+
+def kind_of(path: Path) -> Kind:
+    """What stands at `path`; AdvisorError when it is nothing that can answer."""
+    if (path / MANIFEST).is_file():
+        return "bundle"
+    if is_run(path):
+        return "run"
+    if (path / "adapter_config.json").is_file():
+        return "adapter"
+    if (path / "config.json").is_file():
+        return "merged"
+    if not path.is_dir():
+        raise AdvisorError(f"{path}: no such folder", fix="name a run, a bundle, an adapter "
+                           "or a model folder")
+    raise AdvisorError(
+        f"{path} is neither a run (run.yaml and journal.db), a bundle ({MANIFEST}), an adapter "
+        "(adapter_config.json) nor a model (config.json)",
+        fix="name the folder that directly holds one of these files",
+    )
+
+
+def finished(path: Path, contender: str | None) -> Side:
+    """A run's winner or another contender of it, or a bundle."""
+    if kind_of(path) == "bundle":
+        if contender is not None:
+            raise AdvisorError(f"{path} is a bundle and holds one contender only",
+                               fix=f"drop --contender {contender}, or name the run")
+        return _bundle(path)
+    record = open_record(path)
+    name = contender or _winner(record)
+    files = record.files(name)
+    model, embedder = (record.run[one]["name"] for one in ("model", "embedder"))
+    return Side(
+        kind="run", name=name, place=path, recipe=record.recipes[name],
+        base=Base(model, embedder, record.settings.precision),
+        system=_system(path, name, files), files=files, task=record.task, record=record,
+    )
+
+
+def _winner(record: Record) -> str:
+    path = record.folder / "verdict.json"
+    try:
+        winner = json.loads(path.read_text(encoding="utf-8"))["winner"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AdvisorError(f"{path} cannot be read", fix="name the contender: --contender NAME "
+                           "(--against-contender NAME for the champion)") from error
+    if winner is None:
+        raise AdvisorError(
+            f"{record.folder} has no winner; it measured {', '.join(record.measured)}",
+            fix="name one: --contender NAME (--against-contender NAME for the champion)",
+        )
+    return str(winner)
+
+
+def _system(run: Path, name: str, files: Mapping[str, str]) -> Path | None:
+    for folder in (run / "contenders" / name / "system", run / "winner"):
+        found = {path: sha for path, sha in digests(folder).items() if path != MANIFEST}
+        if found == files:
+            return folder
+    return None
+
+
+def _bundle(path: Path) -> Side:
+    manifest = verify(path)
+    try:
+        recipe = Recipe.model_validate_json(manifest["recipe"])
+    except ValidationError as error:
+        raise AdvisorError(f"{path}: its recipe is not one that this advisor knows: "
+                           f"{str(error).splitlines()[0]}",
+                           fix="pip install --upgrade adaptation-advisor") from error
+    name, files = manifest["contender"], manifest["files"]
+    base = Base(manifest["base"]["name"], manifest["embedder"]["name"], manifest["precision"])
+    return Side(
+        kind="bundle", name=name, place=path, recipe=recipe, base=base, system=path, files=files,
+        task=manifest["task"]["name"], record=_record_beside(path, name, files),
+    )
+
+
+def _record_beside(path: Path, name: str, files: Mapping[str, str]) -> Record | None:
+    """The run that a bundle still lies in, when it measured these very files."""
+    folder = path.resolve().parent
+    if not is_run(folder):
+        return None
+    record = open_record(folder)
+    known = name in record.measured and record.files(name) == files
+    return record if known else None
+
+
+def stranger(path: Path, champion: Side, *, any_base: bool, workdir: Path) -> Side:
+    """An adapter or a merged model: it answers as the champion does, with other weights.
+
+    The system that answers is put together under `workdir`. Raises AdvisorError when the
+    weights were made for another base than the champion's, unless `any_base`.
+    """
+    if champion.system is None or not (champion.system / "system.json").is_file():
+        raise AdvisorError(
+            f"{path} needs a prompt, but the champion {champion.name} has none to lend",
+            fix="name a champion that calls a model and whose files are still there",
+        )
+    borrowed = (
+        f"The prompt and the retrieval are those of the champion {champion.name} "
+        f"({champion.recipe.axes['prompt']}; retrieval: {champion.recipe.axes['retrieval']}); "
+        f"the weights are those of {path.name}."
+    )
+    made = _adapter if kind_of(path) == "adapter" else _merged
+    return made(path, champion, borrowed, any_base=any_base, workdir=workdir)
+
+
+def _adapter(
+    path: Path, champion: Side, borrowed: str, *, any_base: bool, workdir: Path
+) -> Side:
+    config = _json(path / "adapter_config.json")
+    if not (path / WEIGHTS_FILE).is_file():
+        raise AdvisorError(f"{path} has no {WEIGHTS_FILE}",
+                           fix="save the adapter as safetensors (safe_serialization=True)")
+    if config.get("peft_type") != "LORA":
+        raise AdvisorError(f"{path}: an adapter of kind {config.get('peft_type')!r}, expected LORA",
+                           fix="merge it into its base and name the folder of the merged model")
+    notes = [borrowed]
+    made_for = str(config.get("base_model_name_or_path") or "")
+    if not _same_base(made_for, champion.base.model):
+        told = f"the adapter names its base {made_for!r}, the champion's is {champion.base.model!r}"
+        if not any_base:
+            raise AdvisorError(
+                f"{path}: {told}", fix="if they are the same weights: --any-base",
+            )
+        notes.append(f"The base was not checked: {told}.")
+    files = {name: file_digest(path / name) for name in ADAPTER_FILES if (path / name).is_file()}
+    recipe = champion.recipe.model_copy(update={"weights": _weights(config, champion.recipe)})
+    system = _assembled(champion, recipe, path, workdir / "systems" / digest(files)[:16])
+    return Side(kind="adapter", name=path.name, place=path, recipe=recipe, base=champion.base,
+                system=system, files=files, task=champion.task, notes=tuple(notes))
+
+
+def _weights(config: Mapping[str, Any], champion: Recipe) -> LoraWeights:
+    """The adapter as the table shows it; on the champion's quantisation."""
+    scheme = champion.weights.quantise if isinstance(champion.weights, LoraWeights) else "none"
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    rank = rank if isinstance(rank, int) and rank > 0 else 16
+    alpha = float(alpha) if isinstance(alpha, int | float) and alpha > 0 else 2.0 * rank
+    return LoraWeights(kind="lora", rank=rank, alpha=alpha, quantise=scheme)
+
+
+def _same_base(named: str, model: str) -> bool:
+    """Whether two names mean the same weights: by name, by hub id, or by content."""
+    from advisor.engines.models import PACKAGED, folder_digest
+
+    ids = {model.lower()} | {PACKAGED[one][2].lower() for one in (model.lower(),)
+                             if one in PACKAGED}
+    if named.lower() in ids:
+        return True
+    here, there = Path(named), Path(model)
+    if not named or not all((one / "config.json").is_file() for one in (here, there)):
+        return False
+    return here.resolve() == there.resolve() or folder_digest(here) == folder_digest(there)
+
+
+def _assembled(champion: Side, recipe: Recipe, adapter: Path | None, folder: Path) -> Path:
+    """A copy of the champion's system with other weights. It is small: no base model in it."""
+    import shutil
+
+    assert champion.system is not None, "asked for before"
+    shutil.rmtree(folder, ignore_errors=True)
+    skip = shutil.ignore_patterns("adapter", MANIFEST)
+    shutil.copytree(champion.system, folder, ignore=skip)
+    described = _json(folder / "system.json")
+    described["recipe"] = recipe.model_dump(mode="json")
+    (folder / "system.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    if adapter is not None:
+        (folder / "adapter").mkdir()
+        for name in ADAPTER_FILES:
+            if (adapter / name).is_file():
+                shutil.copyfile(adapter / name, folder / "adapter" / name)
+    return folder
+
+
+def _merged(path: Path, champion: Side, borrowed: str, *, any_base: bool, workdir: Path) -> Side:
+    config = _json(path / "config.json")
+    if not any(path.glob("*.safetensors")):
+        raise AdvisorError(f"{path} holds no safetensors",
+                           fix="save the model with safe_serialization=True")
+    notes = [borrowed]
+    if differs := _other_shape(config, champion.base.model):
+        if not any_base:
+            raise AdvisorError(f"{path} is not the champion's base with other weights: {differs}",
+                               fix="if it should replace the base all the same: --any-base")
+        notes.append(f"It is another base model than the champion's: {differs}.")
+    else:
+        notes.append("A merged model names no base; its shape is that of the champion's.")
+    files = {name: sha for name, sha in digests(path).items() if name.endswith(MODEL_SUFFIXES)}
+    recipe = champion.recipe.model_copy(update={"weights": BaseWeights()})
+    system = _assembled(champion, recipe, None, workdir / "systems" / digest(files)[:16])
+    base = Base(champion.base.model, champion.base.embedder, champion.base.precision)
+    return Side(kind="merged", name=path.resolve().name, place=path, recipe=recipe, base=base,
+                system=system, files=files, task=champion.task, merged=path, notes=tuple(notes))
+
+
+def _other_shape(config: Mapping[str, Any], model: str) -> str:
+    """How the model's shape differs from the base's, or nothing."""
+    from advisor.engines.models import resolve
+
+    theirs = _json(resolve(model).folder / "config.json")
+    keys = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+    odd = [key for key in keys if config.get(key) != theirs.get(key)]
+    return ", ".join(f"{key} {config.get(key)!r}, expected {theirs.get(key)!r}" for key in odd)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object of a folder that somebody else made; never one that names code to run."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise AdvisorError(f"{path} cannot be read: {error}",
+                           fix="save the folder again") from error
+    if not isinstance(found, dict):
+        raise AdvisorError(f"{path}: expected a JSON object, found {type(found).__name__}",
+                           fix="save the folder again")
+    if code := [key for key in CODE_KEYS if found.get(key)]:
+        raise AdvisorError(f"{path} is refused: {code[0]!r} makes a loader run code",
+                           fix=f"remove {code[0]!r}; models that need own code are not supported")
+    return found
+
+
+def settings_of(side: Side, settings: Settings) -> Settings:
+    """The workspace's settings on the side's base; its own latency probe, if it has one."""
+    base = side.base
+    changes: dict[str, Any] = {"model": base.model, "embedder": base.embedder,
+                               "precision": base.precision}
+    if side.record is not None:
+        changes["latency_probe"] = side.record.settings.latency_probe
+    return settings.model_copy(update=changes)
