@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from material import RECIPES, ROOT, TEST, row, toll, write_rows, write_task
 
 from advisor.cli import main
@@ -334,3 +337,29 @@ def test_the_page_shows_regressed_rows_first_and_hostile_text_as_text(home, tmp_
 
 def test_a_champion_that_is_nothing_is_a_usage_error(home, capsys):
     assert "neither a run" in refused(capsys, RUN, "--against", str(home))
+
+
+# ------------------------------------------------------------------ what is promised elsewhere
+
+
+def commands(text: str) -> list[list[str]]:
+    found = re.findall(r"^(?: {4}|.*run: )advisor (gate .*)$", text, flags=re.MULTILINE)
+    return [shlex.split(one) for one in found]
+
+
+@pytest.mark.parametrize("given", commands((ROOT / "README.md").read_text("utf-8")), ids=" ".join)
+def test_a_command_of_the_readme_ends_with_a_verdict(home, given):
+    shutil.copytree(home / RUN, home / "reports" / "ticket-triage")
+    adapter(home / "my-adapter", right=True)
+    given = [{"qlora": "zero-shot"}.get(word, word) for word in given]
+    assert main([*given, "--no-input"]) in (0, 3, 4)
+
+
+def test_the_workflow_is_yaml_and_its_command_ends_with_a_verdict(home):
+    text = (ROOT / "advisor" / "templates" / "advisor-gate.yml").read_text("utf-8")
+    assert yaml.safe_load(text)["jobs"]["gate"]["steps"]
+    shutil.copytree(home / RUN / "winner", home / "champion")
+    adapter(home / "candidate", right=True)
+    [given] = commands(text)
+    assert main(given) in (0, 3, 4)
+    assert (home / "reports" / "gate" / "gate.json").is_file()

@@ -25,7 +25,6 @@ from advisor.stats import (
     POWER,
     Difference,
     compare,
-    detectable,
     holm,
     lower_bound,
     p_greater,
@@ -180,7 +179,9 @@ def _quality(
     margin = policy.quality_margin
     limit = max(margin, floor.floor if floor else 0.0)
     seen, worst = gap.interval, lower_bound(gap, policy.alpha)
-    fails_from = limit + detectable(replace(gap, alpha=2 * level))
+    need = float(distributions.t.ppf(1 - level, gap.freedom) + distributions.norm.ppf(POWER))
+    flips = gap.design * gap.step / seen.n
+    fails_from = _fails_from(limit, max(0.0, -seen.value), gap.error, need=need, flips=flips)
     passes = _passes(gap, policy)
     more = rows_to_decide(gap, -margin, level=policy.alpha)
     says = (
@@ -200,6 +201,20 @@ def _quality(
     return _Tested("quality", says, p_pass, p_fail, figures)
 
 
+def _fails_from(
+    limit: float, lost: float, error: float, *, need: float, flips: float
+) -> float:
+    """The least true loss that is shown to be over the limit four times in five.
+
+    More loss means more items that differ: beyond what is `lost` now, each point adds
+    `flips` x a point to the squared error. So (loss - limit)^2 = need^2 (error^2 +
+    flips (loss - lost)), solved for the loss.
+    """
+    beyond = max(0.0, limit - lost)
+    square = need**2 * flips
+    return limit + (square + sqrt(square**2 + 4 * need**2 * (error**2 + flips * beyond))) / 2
+
+
 def _passes(gap: Difference, policy: Policy) -> float:
     """How often a candidate that equals the champion would be shown to lie in the margin."""
     equal = replace(gap, interval=replace(gap.interval, value=0.0))
@@ -217,7 +232,9 @@ def _forgotten(lost: Forgetting, alpha: float, *, level: float) -> _Tested:
     error = (pooled.upper - pooled.drop.value) / float(reach[0])
     over, worst = pooled.drop.value - pooled.margin, pooled.drop.value + float(reach[1]) * error
     p_fail = float(distributions.t.sf(over / error, freedom))
-    fails_from = pooled.margin + float(reach[2] + distributions.norm.ppf(POWER)) * error
+    need = float(reach[2] + distributions.norm.ppf(POWER))
+    fails_from = _fails_from(pooled.margin, max(0.0, pooled.drop.value), error, need=need,
+                             flips=1 / pooled.drop.n)
     moved = "loses" if pooled.drop.value >= 0 else "gains"
     says = (
         f"It {moved} {abs(pooled.drop.value) * 100:.1f} points of retention accuracy against "
