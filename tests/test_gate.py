@@ -268,7 +268,8 @@ def test_a_new_test_row_is_asked_and_the_others_are_not(home, monkeypatch):
     assert asked == [1, 1]
 
 
-def test_an_adapter_is_asked_once_however_often_it_is_gated(home, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("home")
+def test_an_adapter_is_asked_once_however_often_it_is_gated(tmp_path, monkeypatch):
     from advisor.engines.fake import FakeEngine
 
     made = adapter(tmp_path / "good", right=True)
@@ -306,7 +307,8 @@ def test_junit_has_a_case_a_check_and_a_failure_for_what_must_not_ship(home):
     assert suite.get("failures") == "1"
 
 
-def test_the_step_summary_is_appended_to_when_ci_names_one(home, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("home")
+def test_the_step_summary_is_appended_to_when_ci_names_one(tmp_path, monkeypatch):
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))

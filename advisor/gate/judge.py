@@ -190,6 +190,8 @@ def _quality(
         f"{margin * 100:.1f}. A true loss of {fails_from * 100:.1f} points or more would fail "
         f"four times in five; an equal candidate passes {passes:.0%} of the time."
     )
+    if more is not None:
+        says += f" About {more:,} rows would decide it at this difference."
     if floor:
         says += f" Training again alone costs up to {floor.floor * 100:.1f} ({floor.seeds} seeds)."
     figures = {

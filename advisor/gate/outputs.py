@@ -14,6 +14,7 @@ from advisor.gate.judge import Pair, State, pairs
 from advisor.gate.run import Gated
 from advisor.gate.scores import Scored
 from advisor.report import replace_file
+from advisor.report.exports import xml_text
 from advisor.report.gatepage import gate_page
 from advisor.report.jsonform import dumps
 from advisor.report.model import visible
@@ -136,21 +137,16 @@ def junit(gated: Gated) -> str:
     name = f"advisor gate {gated.task.name}"
     failed = sum(one.state != "pass" for one in judgement.checks)
     counts = {"tests": str(len(judgement.checks)), "failures": str(failed), "errors": "0"}
-    suite = ElementTree.Element("testsuite", name=name, **counts)
+    suite = ElementTree.Element("testsuite", {"name": name, **counts})
     for one in judgement.checks:
         case = ElementTree.SubElement(suite, "testcase", name=one.name,
                                       classname=f"gate.{gated.task.name}")
         if one.state != "pass":
             fault = ElementTree.SubElement(case, "failure", type=one.state,
-                                           message=_xml(one.says))
-            fault.text = _xml("\n".join(gated.notes))
+                                           message=xml_text(one.says))
+            fault.text = xml_text("\n".join(gated.notes))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _xml(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold."""
-    return visible(text).replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
 
 
 def append_summary(text: str) -> bool:

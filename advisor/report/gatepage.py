@@ -44,8 +44,8 @@ def gate_page(gated: Gated, headline: str, *, at: str) -> str:
         "gate.html.j2",
         gated=gated, judgement=gated.judgement, headline=headline, at=at, names=names,
         rows=rows[:PAGE], count=len(rows), kinds=KINDS,
-        rows_data=island(rows_data(rows, names)), tiles=_tiles(gated), picture=_picture(gated),
-        suites=_suites(gated), sides=_sides(gated, names),
+        rows_data=island(rows_data(rows, names)), tiles=_tiles(gated), suites=_suites(gated),
+        sides=_sides(gated, names),
     )
 
 
@@ -96,15 +96,6 @@ def _pairs(gated: Gated) -> tuple[Pair, ...]:
 
 def _change(pair: Pair) -> str:
     return "worse" if pair.change < 0 else "better" if pair.change > 0 else "same"
-
-
-def _picture(gated: Gated) -> Markup:
-    gap = gated.judgement.gap
-    if gap is None:
-        return Markup("")
-    seen = gap.interval
-    reach = max(abs(seen.low), abs(seen.high), gated.policy.quality_margin) * 1.1
-    return difference_bar(seen, reach=reach)
 
 
 def _suites(gated: Gated) -> tuple[SuiteLine, ...]:

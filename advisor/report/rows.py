@@ -12,10 +12,14 @@ from markupsafe import Markup
 from advisor.core import Example, Row
 from advisor.report.bars import credit_strip
 from advisor.report.figures import known, percent
+from advisor.report.jsonform import dumps
 from advisor.report.model import Report, first_trials, lead, visible
 
 PAGE = 25  # rows a person reads at one sitting
 _QUESTION, _ANSWER, _PASSAGE = 1600, 500, 700  # characters kept; the journal has the rest
+# A page is to stay under 3 MB; where its rows would not, their texts are cut shorter.
+_ROOM = 1_900_000  # bytes of texts
+_SHORTER = (400, 240, 140, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +112,29 @@ class _Texts:
 def rows_data(rows: Sequence[WorstRow], names: Sequence[str]) -> dict[str, Any]:
     """The rows for the page's script: texts by their place in `texts`."""
     texts = _Texts()
+    packed = [_packed(row, names, texts) for row in rows]
     return {
         "names": [visible(name) for name in names],
         "page": PAGE,
-        "rows": [_packed(row, names, texts) for row in rows],
-        "texts": list(texts.known),
+        "rows": packed,
+        "texts": _fitted(list(texts.known)),
     }
+
+
+def _fitted(texts: list[str]) -> list[str]:
+    """The texts, all cut at the longest length at which they fit into the page."""
+    fitted = texts
+    for limit in _SHORTER:
+        if sum(len(dumps({"": text}).encode()) for text in fitted) <= _ROOM:
+            break
+        fitted = [visible(text, limit) for text in texts]
+    return fitted
 
 
 def _packed(row: WorstRow, names: Sequence[str], texts: _Texts) -> dict[str, Any]:
     return {
         "id": row.id,
-        "question": row.question,
+        "question": texts.at(row.question),
         "choices": list(row.choices),
         "targets": [texts.at(target) for target in row.targets],
         "tags": list(row.tags),

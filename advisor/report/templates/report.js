@@ -32,19 +32,36 @@
     }
   }
 
-  const island = document.getElementById("rows-data");
-  const tools = document.querySelector(".tools");
-  if (!island || !tools) return;
-
-  const data = JSON.parse(island.textContent);
-  const say = (at) => data.texts[at];
-
   const make = (name, attributes, ...children) => {
     const made = document.createElement(name);
     for (const [key, given] of Object.entries(attributes)) made.setAttribute(key, given);
     made.append(...children); // strings become text, never markup
     return made;
   };
+
+  const pairs = document.getElementById("pairs");
+  const pick = document.getElementById("pair");
+  if (pairs && pick) {
+    const known = JSON.parse(pairs.textContent).pairs;
+    known.forEach((one, at) =>
+      pick.append(make("option", { value: at }, `${one.task}: ${one.a}, then ${one.b}`)));
+    const body = document.querySelector("#pairs-table tbody");
+    const cells = (one) => [one.a, one.b, one.difference, one.n, one.worse, one.better]
+      .map((text) => make("td", {}, text === undefined ? "\u2014" : String(text)));
+    const choose = () => body.replaceChildren(...known[pick.value].lines.map((one) =>
+      make("tr", { class: one.side || "" }, make("th", { scope: "row" }, one.name),
+        ...cells(one))));
+    pick.addEventListener("change", choose);
+    document.querySelector(".pick").hidden = false;
+    choose();
+  }
+
+  const island = document.getElementById("rows-data");
+  const tools = document.querySelector(".tools:not(.pick)");
+  if (!island || !tools) return;
+
+  const data = JSON.parse(island.textContent);
+  const say = (at) => data.texts[at];
 
   const SVG = "http://www.w3.org/2000/svg";
   const draw = (name, attributes, ...children) => {
@@ -98,7 +115,7 @@
 
   const body = (row) => {
     const asked = make("div", { class: "asked" },
-      make("p", { class: "question" }, make("small", {}, row.id), row.question));
+      make("p", { class: "question" }, make("small", {}, row.id), say(row.question)));
     if (row.choices.length) {
       asked.append(make("p", {}, make("small", {}, "choices"), row.choices.join(" / ")));
     }
@@ -116,7 +133,7 @@
   const fold = (row) => {
     const made = make("details", { class: "row" },
       make("summary", {}, make("span", { class: "strip" }, strip(row)),
-        make("span", { class: "gist" }, row.question),
+        make("span", { class: "gist" }, say(row.question)),
         make("span", { class: "tags" }, row.tags.join(", "))));
     // A page of answers is built when it is looked at.
     made.addEventListener("toggle", () => {
@@ -125,7 +142,7 @@
     return made;
   };
 
-  const text = data.rows.map((row) => [row.id, row.question, ...row.targets.map(say),
+  const text = data.rows.map((row) => [row.id, say(row.question), ...row.targets.map(say),
     ...row.said.flatMap((one) => [one[3], one[5]].map(say))].join("\n").toLowerCase());
   const orders = {
     worst: (a, b) => a - b,
