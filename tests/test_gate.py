@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -282,11 +283,15 @@ def test_an_adapter_is_asked_once_however_often_it_is_gated(tmp_path, monkeypatc
 # ------------------------------------------------------------------ outputs
 
 
-def test_the_record_names_both_by_the_digest_of_their_files(home):
-    assert gate(RUN, "--contender", "rag-3") == 0
+def test_the_record_names_files_by_digest_and_a_bundle_by_its_manifest(home):
+    assert gate(RUN, "--contender", "zero-shot") == 3
     told = found(home)
-    assert told["against"] == digest(digests(home / RUN / "contenders" / "rag" / "system"))
+    files = digests(home / RUN / "contenders" / "zero-shot" / "system")
+    assert told["candidate"] == digest(files)
     assert told["candidate"] != told["against"]
+    assert gate(f"{RUN}/winner") == 0
+    manifest = (home / RUN / "winner" / "manifest.json").read_bytes()
+    assert found(home)["candidate"] == hashlib.sha256(manifest).hexdigest()
     assert told["version"] == VERSION
     assert told["policy"]["quality_margin"] == 0.3
     assert told["at"].endswith("+00:00")
@@ -365,3 +370,17 @@ def test_the_workflow_is_yaml_and_its_command_ends_with_a_verdict(home):
     [given] = commands(text)
     assert main(given) in (0, 3, 4)
     assert (home / "reports" / "gate" / "gate.json").is_file()
+
+
+def test_other_seeds_beside_the_champion_set_the_noise_floor(home):
+    """The seed changes nothing on the fake engine, so the floor is there and is zero."""
+    (home / "baselines" / "lora.yaml").write_text(RECIPES["lora"], encoding="utf-8")
+    more = ("--engine", "fake", "--no-input", "--contender", "floor", "--contender", "lora")
+    for at in (1, 2, 3):
+        assert main(["run", "tolls", "--seed", str(at), *more]) in (0, 1)
+    run = "reports/tolls-fake-seed-1"
+    assert main(["gate", f"{run[:-1]}2", "--contender", "lora", "--against", run, "--no-input",
+                 "--against-contender", "lora"]) in (0, 4)
+    [quality] = [one for one in found(home)["checks"] if one["name"] == "quality"]
+    assert quality["figures"]["noise_floor"] == 0.0
+    assert "(3 seeds)" in quality["says"]

@@ -47,7 +47,7 @@ def gate(candidate: Side, champion: Side, bench: Bench, watch: Watch) -> Gated:
         watch.finish("the candidate", _how(mine))
     policy = _policy(bench)
     floor = _noise(champion, theirs, bench.task, policy.alpha)
-    same = candidate.sha == champion.sha and mine.model == theirs.model
+    same = candidate.files == champion.files and mine.model == theirs.model
     case = Case(mine.trial, theirs.trial, mine.base, same, candidate.tuned, floor)
     found = judge(case, policy, seed=bench.settings.seed)
     notes = _notes(mine, theirs, floor, bench)
@@ -71,10 +71,10 @@ def _noise(champion: Side, measured: Scored, task: Task, alpha: float) -> Noise 
         return None
     mine = credits(measured.trial)
     means = [_mean(mine)]
-    for record, name in _other_seeds(champion, champion.record):
+    for record, label in _other_seeds(champion, champion.record):
         try:
             with Journal(record.folder / JOURNAL) as journal:
-                other = credits(read_trial(record, name, task=task, journal=journal))
+                other = credits(read_trial(record, label, task=task, journal=journal))
         except AdvisorError:
             continue  # a run that is not whole says nothing of the spread
         if other.keys() == mine.keys():
@@ -87,22 +87,21 @@ def _mean(credits: dict[str, float]) -> float:
 
 
 def _other_seeds(champion: Side, own: Record) -> Iterator[tuple[Record, str]]:
-    """Runs beside the champion's with its recipe, task and base, each seed once."""
-    wanted = own.run["contenders"][champion.name]["digest"]
-    seen = {own.run["seed"]}
-    for folder in sorted(own.folder.resolve().parent.iterdir()):
+    """The champion's recipe, task and base at other seeds: in its own run, or beside it."""
+    wanted, seen = own.recipe_digest(champion.name), {own.seed(champion.name)}
+    for folder in [own.folder, *sorted(own.folder.resolve().parent.iterdir())]:
         if not is_run(folder):
             continue
         try:
             other = open_record(folder)
         except AdvisorError:
             continue
-        alike = all(other.run[key]["digest"] == own.run[key]["digest"] for key in ("task", "model"))
-        names = [name for name in other.measured
-                 if other.run["contenders"][name]["digest"] == wanted]
-        if alike and names and other.run["seed"] not in seen:
-            seen.add(other.run["seed"])
-            yield other, names[0]
+        if any(other.run[key]["digest"] != own.run[key]["digest"] for key in ("task", "model")):
+            continue
+        for label in other.measured:
+            if other.recipe_digest(label) == wanted and other.seed(label) not in seen:
+                seen.add(other.seed(label))
+                yield other, label
 
 
 def _notes(mine: Scored, theirs: Scored, floor: Noise | None, bench: Bench) -> tuple[str, ...]:

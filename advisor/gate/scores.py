@@ -155,7 +155,7 @@ def _plan(side: Side, bench: Bench, tools: Tools) -> Plan:
     return Plan(
         task=bench.task, recipes={side.name: side.recipe},
         settings=settings_of(side, bench.settings), suites=bench.suites, tools=tools,
-        seed=int(side.record.run["seed"]) if side.record else 0, final=True,
+        seed=side.record.seed(side.name) if side.record else 0, final=True,
         folder=bench.folder, data={},
     )
 

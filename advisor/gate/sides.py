@@ -41,8 +41,9 @@ class Side:
     """One of the two, before anything is measured.
 
     `system` is the folder that answers, None when only the journal of `record` is left.
-    `files` maps the files that were put to the gate to their sha256. `merged` is the
-    folder of a whole model that stands in for the base. `notes` say what the report must.
+    `files` maps the files that were put to the gate to their sha256; `bundle` is the bundle
+    that holds them, if one does. `merged` is the folder of a whole model that stands in for
+    the base. `notes` say what the report must.
     """
 
     kind: Kind
@@ -54,13 +55,15 @@ class Side:
     files: Mapping[str, str]
     task: str
     record: Record | None = None
+    bundle: Path | None = None
     merged: Path | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def sha(self) -> str:
-        """The identity of the files: `digest` of sha256 by name."""
-        return digest(self.files)
+        """The identity of the files: sha256 of a bundle's manifest, which vouches for all of
+        them and is its version in a registry; without a bundle `digest` of sha256 by name."""
+        return digest(self.files) if self.bundle is None else file_digest(self.bundle / MANIFEST)
 
     @property
     def tuned(self) -> bool:
@@ -100,9 +103,10 @@ def finished(path: Path, contender: str | None) -> Side:
     files = record.files(name)
     model, embedder = (record.run[one]["name"] for one in ("model", "embedder"))
     return Side(
-        kind="run", name=name, place=path, recipe=record.recipes[name],
+        kind="run", name=name, place=path, recipe=record.recipe(name),
         base=Base(model, embedder, record.settings.precision),
         system=_system(path, name, files), files=files, task=record.task, record=record,
+        bundle=winner if _content(winner := path / "winner") == files else None,
     )
 
 
@@ -123,10 +127,13 @@ def _winner(record: Record) -> str:
 
 def _system(run: Path, name: str, files: Mapping[str, str]) -> Path | None:
     for folder in (run / "contenders" / name / "system", run / "winner"):
-        found = {path: sha for path, sha in digests(folder).items() if path != MANIFEST}
-        if found == files:
+        if _content(folder) == files:
             return folder
     return None
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {path: sha for path, sha in digests(folder).items() if path != MANIFEST}
 
 
 def _bundle(path: Path) -> Side:
@@ -142,6 +149,7 @@ def _bundle(path: Path) -> Side:
     return Side(
         kind="bundle", name=name, place=path, recipe=recipe, base=base, system=path, files=files,
         task=manifest["task"]["name"], record=_record_beside(path, name, files),
+        bundle=path,
     )
 
 

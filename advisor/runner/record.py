@@ -56,7 +56,7 @@ class Record:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The contenders that were measured, in the order of the run."""
+        """The contenders that were measured, by label and in the order of the run."""
         return tuple(self.run["measured"])
 
     @property
@@ -64,29 +64,45 @@ class Record:
         """The identity of the software that measured."""
         return code_digest_of(self.run["advisor"], self.run["versions"])
 
-    def files(self, contender: str) -> Mapping[str, str]:
+    def contender(self, label: str) -> str:
+        """The contender of a label: `lora`, and `lora@2` for the same at another seed."""
+        return label if label in self.recipes else label.rpartition("@")[0]
+
+    def seed(self, label: str) -> int:
+        """The seed at which it was prepared."""
+        named = label != self.contender(label)
+        return int(label.rpartition("@")[2]) if named else int(self.run["seed"])
+
+    def recipe(self, label: str) -> Recipe:
+        """What it is made of."""
+        return self.recipes[self.contender(label)]
+
+    def recipe_digest(self, label: str) -> str:
+        """The identity of its recipe."""
+        return str(self.run["contenders"][self.contender(label)]["digest"])
+
+    def files(self, label: str) -> Mapping[str, str]:
         """sha256 of every file of a prepared contender; AdvisorError for an unknown one."""
-        if contender not in self.measured:
+        if label not in self.measured:
             raise AdvisorError(
-                f"{self.folder} did not measure {contender!r}"
-                f"{did_you_mean(contender, self.measured)}",
+                f"{self.folder} did not measure {label!r}{did_you_mean(label, self.measured)}",
                 fix="name a contender that its report shows",
             )
-        found: Mapping[str, str] = self.run["measured"][contender]["files"]
+        found: Mapping[str, str] = self.run["measured"][label]["files"]
         return found
 
-    def unprepared(self, contender: str) -> AnswerKey:
+    def unprepared(self, label: str) -> AnswerKey:
         """The identity of a contender before it was prepared."""
         tools = [self.run["model"]["digest"], self.run["embedder"]["digest"]]
         return AnswerKey(
-            contender=contender, seed=self.run["seed"], engine=digest(tools),
-            recipe=self.run["contenders"][contender]["digest"],
-            material=self.run["task"]["material"], code=self.code,
+            contender=self.contender(label), seed=self.seed(label), engine=digest(tools),
+            recipe=self.recipe_digest(label), material=self.run["task"]["material"],
+            code=self.code,
         )
 
-    def key(self, contender: str) -> AnswerKey:
+    def key(self, label: str) -> AnswerKey:
         """The identity under which the contender's answers are kept."""
-        return as_prepared(self.unprepared(contender), self.files(contender))
+        return as_prepared(self.unprepared(label), self.files(label))
 
     def suites(self) -> tuple[Suite, ...]:
         """The retention suites by name and digest; only a reader can use them."""
@@ -127,16 +143,15 @@ def open_record(folder: Path) -> Record:
                            fix=f"run the task again: it continues {folder}") from error
 
 
-def read_trial(record: Record, contender: str, *, task: Task, journal: Journal) -> Trial:
+def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> Trial:
     """One contender's trial out of the journal; Missing when the journal lacks a part."""
-    key = record.unprepared(contender)
+    key = record.unprepared(label)
     stored = journal.stage(key.stage("prepare"))
     if stored is None:
-        raise _missing(record.folder, contender)
+        raise _missing(record.folder, label)
     stages = Stages(record.plan(task), journal, Mute())
-    opened = nothing_to_open(record, contender)
-    recipe = record.recipes[contender]
-    identity = record.key(contender)
+    opened = nothing_to_open(record, label)
+    identity, recipe = record.key(label), record.recipe(label)
     trial, _ = trial_of(identity, recipe, opened, stored["cost"], stages=stages)
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(identity, opened, stages=stages))
@@ -162,26 +177,25 @@ def read_report(record: Record, task: Task) -> Report:
     plan = record.plan(task)
     with Journal(record.folder / JOURNAL) as journal:
         trials = tuple(
-            read_trial(record, name, task=task, journal=journal) for name in record.measured
+            read_trial(record, label, task=task, journal=journal) for label in record.measured
         )
-        tuned = any(isinstance(record.recipes[name].weights, LoraWeights)
-                    for name in record.measured)
+        tuned = any(trial.retention is not None for trial in trials)
         base = read_base(record, task=task, journal=journal) if tuned else None
     verdict = verdict_of(plan, trials, base, whole=not record.run["failed"])
     return Report(task, trials, verdict, record.run)
 
 
-def nothing_to_open(record: Record, contender: str) -> Opened:
+def nothing_to_open(record: Record, label: str) -> Opened:
     """Stands where a system would be opened: raises Missing instead."""
 
     def refuse() -> Any:
-        raise _missing(record.folder, contender)
+        raise _missing(record.folder, label)
 
     return Opened(refuse)
 
 
-def _missing(folder: Path, contender: str) -> Missing:
-    return Missing(f"{folder}: its journal does not hold all of {contender}",
+def _missing(folder: Path, what: str) -> Missing:
+    return Missing(f"{folder}: its journal does not hold all of {what}",
                    fix="give the command that made the run again: it measures what is missing")
 
 
