@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from material import RECIPES, ROOT, TEST, row, toll, write_rows, write_task
+from material import RECIPES, ROOT, TEST, row, tiny_model, toll, write_rows, write_task
 
 from advisor.cli import main
 from advisor.data.digest import digest
@@ -384,3 +384,59 @@ def test_other_seeds_beside_the_champion_set_the_noise_floor(home):
     [quality] = [one for one in found(home)["checks"] if one["name"] == "quality"]
     assert quality["figures"]["noise_floor"] == 0.0
     assert "(3 seeds)" in quality["says"]
+
+
+# ------------------------------------------------------------------ real weights
+
+
+def tiny_adapter(base: Path, folder: Path) -> Path:
+    """An adapter of peft's own making, its weights drawn at random."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    tuned = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj", "v_proj"],
+                                             init_lora_weights=False, task_type="CAUSAL_LM"))
+    tuned.save_pretrained(folder)
+    return folder
+
+
+def tiny_merged(base: Path, folder: Path) -> Path:
+    """The base with other weights, whole."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(base, folder)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights += 0.05 * torch.randn_like(weights)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.model  # of the two packaged models only the embedder is used
+def test_an_adapter_of_peft_and_a_merged_model_are_measured_with_their_own_weights(
+    home, tmp_path, capsys
+):
+    base = tiny_model(tmp_path / "base", context=1024)
+    text = SETTINGS.replace("0.3", "0.99")
+    (home / "advisor.yaml").write_text(f"model: {base}\nembedder: all-minilm-l6-v2\n{text}")
+    assert main(["run", "tolls", "--contender", "zero-shot", "--no-input", "--json"]) == 0
+    champion = ["--against", "reports/tolls", "--against-contender", "zero-shot", "--no-input"]
+    made = (tiny_adapter(base, tmp_path / "adapter"), tiny_merged(base, tmp_path / "merged"))
+    for candidate in made:
+        assert main(["gate", str(candidate), *champion]) in (0, 3, 4)
+        told = found(home)
+        assert told["sides"]["candidate"]["graded"] == len(TEST)
+        [lost] = [one for one in told["checks"] if one["name"] == "forgetting"]
+        assert "against its base" in lost["says"] or "at chance" in lost["says"]
+        assert told["candidate"] != told["against"]
+    other = tiny_model(tmp_path / "other", context=1024)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 9}))
+    capsys.readouterr()
+    assert main(["gate", str(other), *champion]) == 2
+    assert "num_hidden_layers 9, expected 2" in capsys.readouterr().err

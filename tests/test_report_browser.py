@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from gate_fixture import build_gated
 from report_fixture import build_report
 
 from advisor.report import write
+from advisor.report.gatepage import gate_page
 from advisor.report.index import Listed, index_page
 
 if TYPE_CHECKING:
@@ -251,6 +253,21 @@ def test_the_largest_page_opens_in_time_and_is_not_too_large(
     assert took < 2000
     assert seen.errors == []
     assert page.locator("#found").inner_text() == "1 to 25 of 500 rows"
+
+
+def test_the_page_of_the_gate_is_quiet_narrow_and_can_be_filtered(
+    browser: Browser, tmp_path: Path
+) -> None:
+    judged = build_gated(build_report(rows=60, hostile=PAYLOADS), "few-shot-8", "lora")
+    (tmp_path / "report.html").write_text(gate_page(judged, "Fail.", at="now"), "utf-8")
+    page, seen = opened(browser, tmp_path, width=390, scheme="dark")
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    total = page.locator("#found").inner_text()
+    page.locator("#only").select_option("worse")
+    assert page.locator("#found").inner_text() != total
+    assert page.locator("details.row .tags").first.inner_text().startswith("\N{MINUS SIGN}")
+    assert seen == Seen(requests=[(tmp_path / "report.html").as_uri()])
 
 
 def test_a_pair_of_runs_can_be_chosen_in_the_index(browser: Browser, tmp_path: Path) -> None:
