@@ -191,6 +191,22 @@ def test_an_adapter_of_another_base_is_refused_and_can_be_let_in(home, tmp_path,
     assert any("base was not checked" in note for note in found(home)["notes"])
 
 
+def test_a_tokenizer_beside_an_adapter_is_not_used_and_that_is_said(home, tmp_path):
+    made = adapter(tmp_path / "good", right=True)
+    (made / "chat_template.jinja").write_text("{{ other }}")
+    assert gate(str(made), *PLAIN) == 0
+    assert any("tokenizer of its own" in note for note in found(home)["notes"])
+
+
+def test_two_tasks_are_not_compared_unless_one_is_named(home, capsys):
+    shutil.copytree(home / "evals" / "tolls", home / "evals" / "tools")
+    edit(home / "evals" / "tools" / "task.yaml", "name: tolls", "name: tools")
+    edit(home / RUN / "run.yaml", "name: tolls\n", "name: tools\n")
+    shutil.copytree(home / RUN / "winner", home / "bundle")
+    assert "for task 'tolls', the champion for 'tools'" in refused(capsys, "bundle")
+    assert gate("bundle", "--task", "tolls") == 0
+
+
 @pytest.mark.parametrize(("config", "fault"), [
     ({"peft_type": "PREFIX_TUNING"}, "expected LORA"),
     ({"megatron_config": {"a": 1}}, "makes a loader run code"),

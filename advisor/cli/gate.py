@@ -89,7 +89,14 @@ def _champion(options: argparse.Namespace) -> Side:
 
 def _candidate(options: argparse.Namespace, champion: Side, folder: Path) -> Side:
     if kind_of(options.candidate) in ("run", "bundle"):
-        return finished(options.candidate, options.contender)
+        candidate = finished(options.candidate, options.contender)
+        if candidate.task != champion.task and options.task is None:
+            raise AdvisorError(
+                f"{options.candidate} was made for task {candidate.task!r}, the champion for "
+                f"{champion.task!r}",
+                fix="name two of one task, or the task that both are to be judged on: --task TASK",
+            )
+        return candidate
     if options.contender is not None:
         raise AdvisorError(f"{options.candidate} is no run, so it has no contenders",
                            fix=f"drop --contender {options.contender}")

@@ -15,6 +15,7 @@ from advisor.gate.run import Gated
 from advisor.gate.scores import Scored
 from advisor.report import replace_file
 from advisor.report.exports import xml_text
+from advisor.report.figures import plural
 from advisor.report.gatepage import gate_page
 from advisor.report.jsonform import dumps
 from advisor.report.model import visible
@@ -123,7 +124,7 @@ def _regressed(rows: list[Pair]) -> str:
     ]
     head = "| row | points | target | champion | candidate |\n| --- | ---: | --- | --- | --- |"
     more = f" (the first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
-    return (f"<details><summary>{len(rows)} rows got worse{more}</summary>\n\n{head}\n"
+    return (f"<details><summary>{plural(len(rows), 'row')} got worse{more}</summary>\n\n{head}\n"
             + "\n".join(lines) + "\n\n</details>")
 
 

@@ -84,25 +84,31 @@ def _read(
     plan = replace(record.plan(bench.task), suites=bench.suites)
     key = record.key(side.name)
     with Journal(record.folder / JOURNAL) as source:
-        _carry(key, plan, record=record, source=source, target=journal, scores=scores)
+        _carry(key, plan, record=record, source=source, target=journal)
         prepared = source.stage(record.unprepared(side.name).stage("prepare"))
     opened = nothing_to_open(record, side.name)
     stages = Stages(plan, journal, Mute())
     cost = prepared["cost"] if prepared else _no_cost()
     trial, _ = trial_of(key, side.recipe, opened, cost, stages=stages)
     base = None
-    if scores:
+    if side.tuned and (scores or _holds(journal, key, plan)):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
-        stage = retention_stage(base_key(plan), [suite.digest for suite in plan.suites])
-        if journal.stage(stage) is None:
+    if scores:
+        if not _holds(journal, base_key(plan), plan):
             raise Missing(f"{record.folder} does not hold the base's retention",
                           fix="drop --suite, or keep the model at hand")
         base = base_retention(plan, journal)
     return Scored(side, trial, base, record.code, plan.tools.engine.digest, read=True)
 
 
+def _holds(journal: Journal, key: AnswerKey, plan: Plan) -> bool:
+    """Whether the scores on the suites are there."""
+    stage = retention_stage(key, [suite.digest for suite in plan.suites])
+    return journal.stage(stage) is not None
+
+
 def _carry(
-    key: AnswerKey, plan: Plan, *, record: Record, source: Journal, target: Journal, scores: bool
+    key: AnswerKey, plan: Plan, *, record: Record, source: Journal, target: Journal
 ) -> None:
     """Copy what a run's journal holds of this; the same content again changes nothing."""
     asked = {key.key(example.question): example.question for example in plan.task.test}
@@ -111,8 +117,6 @@ def _carry(
     probe, _ = probe_stage(key, plan)
     if (stored := source.stage(probe)) is not None:
         target.put_stage(probe, "probe", stored, contender=key.contender)
-    if not scores:
-        return
     known: Mapping[str, str] = record.run["retention"]
     if any(known.get(suite.name) != suite.digest for suite in plan.suites):
         return

@@ -202,6 +202,8 @@ def _adapter(
                 f"{path}: {told}", fix="if they are the same weights: --any-base",
             )
         notes.append(f"The base was not checked: {told}.")
+    if any((path / name).is_file() for name in ("tokenizer.json", "chat_template.jinja")):
+        notes.append("The adapter folder brings a tokenizer of its own; the base's was used.")
     files = {name: file_digest(path / name) for name in ADAPTER_FILES if (path / name).is_file()}
     recipe = champion.recipe.model_copy(update={"weights": _weights(config, champion.recipe)})
     system = _assembled(champion, recipe, path, workdir / "systems" / digest(files)[:16])
