@@ -26,7 +26,8 @@ from advisor.errors import AdvisorError
 from advisor.gate import outputs
 from advisor.gate.run import Gated, default_folder, gate
 from advisor.gate.scores import Bench
-from advisor.gate.sides import Base, Side, finished, kind_of, stranger
+from advisor.gate.sides import Base, Side, finished, kind_of
+from advisor.gate.strangers import stranger
 from advisor.measures.retention import load_suites
 from advisor.workspace import Workspace
 

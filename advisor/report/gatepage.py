@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from advisor.core import Forgetting, Measure, SuiteChange, SuiteScores
+from advisor.gate.judge import Pair, pairs
+from advisor.gate.run import Gated
 from advisor.report.bars import difference_bar
 from advisor.report.figures import MISSING, decimal, percent, plural, points, points_measure, words
 from advisor.report.model import visible
 from advisor.report.page import island, render
 from advisor.report.rows import PAGE, WorstRow, row_view, rows_data
 from advisor.report.wording import Tile
-
-if TYPE_CHECKING:
-    from advisor.gate.judge import Pair
-    from advisor.gate.run import Gated
 
 KINDS = (("worse", "rows that got worse"), ("better", "rows that got better"),
          ("same", "rows that stayed as they were"), ("unread", "an answer could not be read"))
@@ -39,7 +36,7 @@ class SuiteLine:
 def gate_page(gated: Gated, headline: str, *, at: str) -> str:
     """The page; the same judgement at the same time gives the same bytes."""
     names = _names(gated)
-    rows = tuple(_row(pair, names) for pair in _pairs(gated))
+    rows = tuple(_row(pair, names) for pair in pairs(gated.case))
     return render(
         "gate.html.j2",
         gated=gated, judgement=gated.judgement, headline=headline, at=at, names=names,
@@ -63,7 +60,7 @@ def _row(pair: Pair, names: tuple[str, str]) -> WorstRow:
 
 
 def _tiles(gated: Gated) -> tuple[Tile, ...]:
-    changes = [_change(pair) for pair in _pairs(gated)]
+    changes = [_change(pair) for pair in pairs(gated.case)]
     worse, better = changes.count("worse"), changes.count("better")
     gap, found = gated.judgement.gap, gated.judgement.forgetting
     policy = gated.policy
@@ -86,12 +83,6 @@ def _tiles(gated: Gated) -> tuple[Tile, ...]:
     elif not gated.case.changed:
         made.append(Tile("Retention lost", "nothing", ("the weights are the untouched base",)))
     return tuple(made)
-
-
-def _pairs(gated: Gated) -> tuple[Pair, ...]:
-    from advisor.gate.judge import pairs
-
-    return pairs(gated.case)
 
 
 def _change(pair: Pair) -> str:
