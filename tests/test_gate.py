@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 import yaml
 from material import RECIPES, ROOT, TEST, row, tiny_model, toll, write_rows, write_task
@@ -67,9 +68,13 @@ def gate(candidate: str, *given: str) -> int:
     return main(["gate", candidate, *CHAMPION, "--no-input", *given])
 
 
+SCHEMA = json.loads((ROOT / "advisor" / "gate" / "gate.schema.json").read_text("utf-8"))
+
+
 def found(home: Path) -> dict[str, Any]:
     text = (home / "reports" / "gate-tolls" / "gate.json").read_text(encoding="utf-8")
     told: dict[str, Any] = json.loads(text)
+    jsonschema.validate(told, SCHEMA)
     return told
 
 
