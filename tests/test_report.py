@@ -16,7 +16,7 @@ from advisor.report import Report, figures, html, markdown, verdict_json, write
 from advisor.report.audit import audit
 from advisor.report.labels import Box, place
 from advisor.report.model import family, visible
-from advisor.report.rows import LIMIT, worst_rows
+from advisor.report.rows import PAGE, rows_data, worst_rows
 from advisor.report.scatter import drawable, front
 from advisor.report.tables import fields_table, standings_table
 
@@ -168,7 +168,7 @@ def test_untouched_weights_are_unchanged_by_construction(report: Report) -> None
 def test_hostile_text_reaches_the_page_only_escaped() -> None:
     bad = ("</script><script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "\ud800\x00")
     page = html(build_report(rows=30, hostile=bad))
-    assert page.count("<script") == 2
+    assert page.count("<script") == 3
     assert "<img" not in page
     assert "\x00" not in page
     page.encode("utf-8")
@@ -188,12 +188,25 @@ def test_ten_contenders_and_500_long_rows_stay_under_3_mb() -> None:
     assert len(html(replace(large, trials=large.trials + twice))) < 3_000_000
 
 
-def test_worst_rows_are_limited_and_start_where_the_winner_fails(report: Report) -> None:
+def test_rows_start_where_the_winner_fails_and_a_page_holds_a_few(report: Report) -> None:
     worst = worst_rows(report)
-    assert len(worst.rows) == LIMIT
+    assert len(worst.rows) == len(report.task.test)
+    assert len(worst.page) == PAGE
+    assert worst.qualifying == len(worst.rows)
     assert worst.about == "lora"
     assert "lead" in worst.rows[0].keys
     assert len(worst.rows[0].said) == 8
+
+
+def test_the_script_gets_every_row_and_each_text_once(report: Report) -> None:
+    worst = worst_rows(report)
+    data = rows_data(worst.rows, worst.contenders)
+    assert [row["id"] for row in data["rows"]] == [row.id for row in worst.rows]
+    assert len(data["texts"]) == len(set(data["texts"]))
+    who, verdict, credit, text, *_ = data["rows"][0]["said"][0]
+    first = worst.rows[0].said[0]
+    assert (data["names"][who], data["texts"][verdict]) == (first.contender, first.verdict)
+    assert (data["texts"][credit], data["texts"][text]) == (first.credit, first.text)
 
 
 def test_the_audit_finds_a_contender_that_skipped_an_item(report: Report) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from gate_fixture import build_gated
 from report_fixture import build_report
 
 from advisor.report import write
+from advisor.report.gatepage import gate_page
+from advisor.report.index import Listed, index_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page
@@ -134,12 +137,21 @@ def leads(page: Page) -> list[str]:
     return found
 
 
+def unfold(page: Page) -> None:
+    """Open every row, and what is folded inside: answers are built when a row is opened."""
+    for _ in range(2):
+        page.evaluate("document.querySelectorAll('details').forEach((o) => { o.open = true; })")
+        page.wait_for_timeout(50)
+
+
 @pytest.mark.parametrize("kind", ["plain", "hostile"])
 def test_the_page_is_quiet_and_asks_for_nothing_but_itself(
     browser: Browser, folder: Path, kind: str
 ) -> None:
     page, seen = opened(browser, folder / kind)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    for _ in range(3):
+        unfold(page)
+        page.locator("#next").click(force=True)
     for control in page.locator("thead button").all():
         control.click()
     page.wait_for_timeout(300)
@@ -150,9 +162,10 @@ def test_the_page_is_quiet_and_asks_for_nothing_but_itself(
 def test_fifty_hostile_texts_are_shown_as_text(browser: Browser, folder: Path) -> None:
     page, seen = opened(browser, folder / "hostile")
     assert len(PAYLOADS) == 50
-    assert page.locator("script").count() == 2
+    assert page.locator("script").count() == 3
     assert page.locator("img, iframe, object, embed, form, base, video, link").count() == 0
-    assert "alert(1)" in (page.locator(".rows").text_content() or "")
+    unfold(page)
+    assert "alert(1)" in (page.locator(".rows .said").first.text_content() or "")
     assert seen.dialogs == []
 
 
@@ -200,10 +213,84 @@ def test_rows_can_be_filtered_by_text_and_by_kind(browser: Browser, folder: Path
     assert page.locator("#found").inner_text() == "0 rows"
 
 
+def test_rows_are_paged_and_a_filter_starts_at_the_first_page(
+    browser: Browser, folder: Path
+) -> None:
+    page, _ = opened(browser, folder / "plain")
+    first = page.locator("details.row .gist").first
+    before = first.inner_text()
+    assert page.locator("#back").is_disabled()
+    page.locator("#next").press("Enter")
+    assert page.locator("#found").inner_text() == "26 to 50 of 150 rows"
+    assert first.inner_text() != before
+    page.locator("#order").select_option("id")
+    assert page.locator("#found").inner_text() == "1 to 25 of 150 rows"
+    page.locator("details.row summary").first.press("Enter")
+    assert page.locator("details.row .question small").first.inner_text() == "tickets-0000"
+
+
+def test_what_the_script_draws_is_what_stands_in_the_page(browser: Browser, folder: Path) -> None:
+    """The first rows are in the file for those who have no script: both must say the same."""
+    page, _ = opened(browser, folder / "plain")
+    unfold(page)
+    drawn = page.locator(".rows").text_content() or ""
+    still = browser.new_context(java_script_enabled=False).new_page()
+    still.goto((folder / "plain" / "report.html").as_uri())
+    assert still.locator(".tools").is_hidden()
+    written = still.locator(".rows").text_content() or ""
+    assert "".join(drawn.split()) == "".join(written.split())
+
+
+def test_the_largest_page_opens_in_time_and_is_not_too_large(
+    browser: Browser, tmp_path: Path
+) -> None:
+    large = build_report(rows=500)
+    names = [replace(trial, contender=f"{trial.contender}-2") for trial in large.trials[:2]]
+    write(replace(large, trials=(*large.trials, *names)), tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 3_000_000
+    page, seen = opened(browser, tmp_path)
+    took = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    assert took < 2000
+    assert seen.errors == []
+    assert page.locator("#found").inner_text() == "1 to 25 of 500 rows"
+
+
+def test_the_page_of_the_gate_is_quiet_narrow_and_can_be_filtered(
+    browser: Browser, tmp_path: Path
+) -> None:
+    judged = build_gated(build_report(rows=60, hostile=PAYLOADS), "few-shot-8", "lora")
+    (tmp_path / "report.html").write_text(gate_page(judged, "Fail.", at="now"), "utf-8")
+    page, seen = opened(browser, tmp_path, width=390, scheme="dark")
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    total = page.locator("#found").inner_text()
+    page.locator("#only").select_option("worse")
+    assert page.locator("#found").inner_text() != total
+    assert page.locator("details.row .tags").first.inner_text().startswith("\N{MINUS SIGN}")
+    assert seen == Seen(requests=[(tmp_path / "report.html").as_uri()])
+
+
+def test_a_pair_of_runs_can_be_chosen_in_the_index(browser: Browser, tmp_path: Path) -> None:
+    reports = [build_report(seed, rows=30) for seed in range(3)]
+    runs = [Listed(f"run-{at}", replace(one, task=reports[0].task))
+            for at, one in enumerate(reports)]
+    (tmp_path / "report.html").write_text(index_page(runs), "utf-8")
+    page, seen = opened(browser, tmp_path)
+    rows = page.locator("#pairs-table tbody")
+    assert page.locator("#pair option").count() == 3
+    before = rows.inner_text()
+    page.locator("#pair").select_option("2")
+    assert rows.inner_text() != before
+    assert "lora" in rows.inner_text()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert seen == Seen(requests=[(tmp_path / "report.html").as_uri()])
+
+
 @pytest.mark.parametrize("kind", ["plain", "hostile"])
 def test_the_page_never_scrolls_sideways(browser: Browser, folder: Path, kind: str) -> None:
     page, _ = opened(browser, folder / kind)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    unfold(page)
     for width in (320, 390, 768, 1280):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width

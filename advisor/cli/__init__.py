@@ -15,6 +15,8 @@ from advisor.errors import AdvisorError, did_you_mean
 VERBS = {
     "init": "make a folder a workspace, with two tasks and the contenders",
     "run": "measure contenders on tasks, decide, write the report and the winner",
+    "report": "write a run's report again in any format, or an index of all runs",
+    "gate": "judge a candidate against a champion, with an exit code for CI",
     "ask": "ask a finished run's winner, or any bundle",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
@@ -28,8 +30,9 @@ adapting a model, measures quality, forgetting and cost, and says which to choos
 verbs:
 {verbs}
 
-`advisor VERB --help` tells more. Exit codes: 0 done, 1 crash, 2 usage or bad input,
-75 another process holds the run, 130 interrupted."""
+`advisor VERB --help` tells more. Exit codes: 0 done or passed, 1 crash, 2 usage or
+bad input, 3 gate failed, 4 gate inconclusive, 75 another process holds the run,
+130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

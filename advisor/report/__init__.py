@@ -13,7 +13,7 @@ from advisor.report.model import Report
 from advisor.report.page import html
 from advisor.report.text import markdown
 
-__all__ = ["Report", "html", "markdown", "verdict_json", "write"]
+__all__ = ["Report", "html", "markdown", "replace_file", "verdict_json", "write"]
 
 
 def write(report: Report, folder: Path) -> None:
@@ -28,10 +28,10 @@ def write(report: Report, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
-        _replace(folder / name, text)
+        replace_file(folder / name, text)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Write beside `path`, then rename over it, so that no reader sees half a file."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

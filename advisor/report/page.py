@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,7 +24,7 @@ from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
 from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
 from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
-from advisor.report.rows import worst_rows
+from advisor.report.rows import rows_data, worst_rows
 from advisor.report.scatter import drawable, front, marker, scatter
 from advisor.report.svg import picture
 from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
@@ -44,13 +45,9 @@ class Entry:
 
 def html(report: Report) -> str:
     """The page; the same report gives the same bytes."""
-    style, script = _resource("report.css"), _resource("report.js")
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
-        data=_island(dumps(page_data(report))),
+    return render(
+        "report.html.j2",
+        data=island(page_data(report)),
         task=report.task,
         verdict=report.verdict,
         **_first_screen(report),
@@ -58,11 +55,19 @@ def html(report: Report) -> str:
     )
 
 
+def render(template: str, **values: object) -> str:
+    """A page from its template, with the one style and script and the policy that admits them."""
+    style, script = _resource("report.css"), _resource("report.js")
+    return _environment().get_template(template).render(
+        style=Markup(style), script=Markup(script), policy=_policy(style, script), **values
+    )
+
+
 def _first_screen(report: Report) -> dict[str, object]:
     return {
         "opening": _OPENING[report.verdict.outcome],
-        "headline": visible(_tight(headline(report))),
-        "certainty": visible(_tight(certainty(report))),
+        "headline": visible(tight(headline(report))),
+        "certainty": visible(tight(certainty(report))),
         "banner": limited_banner(report),
         "tiles": tiles(report),
         "about": lead(report.verdict),
@@ -70,7 +75,7 @@ def _first_screen(report: Report) -> dict[str, object]:
     }
 
 
-def _tight(text: str) -> str:
+def tight(text: str) -> str:
     """The text with its intervals kept on one line."""
     return _INTERVAL.sub("[\\1,\N{NO-BREAK SPACE}\\2]", text)
 
@@ -78,6 +83,7 @@ def _tight(text: str) -> str:
 def _evidence(report: Report) -> dict[str, object]:
     standings = report.verdict.standings
     shown, left_out = drawable(report)
+    worst = worst_rows(report)
     kinds = [kind for kind in FAMILY_WORDS if kind in {family(one.axes) for one in standings}]
     return {
         "table": standings_table(report),
@@ -94,7 +100,8 @@ def _evidence(report: Report) -> dict[str, object]:
         "tuned": sum(isinstance(one.forgetting, Forgetting) for one in ranked(report.verdict)),
         "contrasts": contrasts(report),
         "method": shared_method(report),
-        "worst": worst_rows(report),
+        "worst": worst,
+        "rows_data": island(rows_data(worst.rows, worst.contenders)),
         "losses": loss_panels(report),
         "checks": audit(report),
         "entries": _entries(report.run),
@@ -141,8 +148,9 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _island(text: str) -> Markup:
+def island(data: Mapping[str, Any]) -> Markup:
     """JSON that no HTML parser can leave early: `<`, `>` and `&` only as escapes."""
+    text = dumps(data)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
@@ -164,5 +172,5 @@ def _environment() -> Environment:
     )
     made.filters["plural"] = plural
     made.filters["visible"] = visible
-    made.filters["tight"] = _tight
+    made.filters["tight"] = tight
     return made

@@ -1,20 +1,25 @@
-"""The rows worth reading: where contenders disagree, and where the chosen one fails."""
+"""Rows side by side: where contenders disagree, and where the chosen one fails, come first."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup
 
 from advisor.core import Example, Row
 from advisor.report.bars import credit_strip
 from advisor.report.figures import known, percent
+from advisor.report.jsonform import dumps
 from advisor.report.model import Report, first_trials, lead, visible
 
-LIMIT = 25  # rows a person reads at one sitting
+PAGE = 25  # rows a person reads at one sitting
 _QUESTION, _ANSWER, _PASSAGE = 1600, 500, 700  # characters kept; the journal has the rest
+# A page is to stay under 3 MB; where its rows would not, their texts are cut shorter.
+_ROOM = 1_900_000  # bytes of texts
+_SHORTER = (400, 240, 140, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class WorstRow:
-    """One test item with every contender's answer. `keys` are what the filter knows."""
+    """One test item with every contender's answer. `keys` are what the filter knows,
+    `spread` (0..0.5) is how far the contenders' credits lie apart."""
 
     id: str
     question: str
@@ -48,6 +54,8 @@ class WorstRow:
     targets: tuple[str, ...]
     tags: tuple[str, ...]
     keys: tuple[str, ...]
+    spread: float
+    credits: tuple[float | None, ...]
     strip: Markup
     said: tuple[Said, ...]
     passages: tuple[Passage, ...]
@@ -55,16 +63,21 @@ class WorstRow:
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The rows shown, of how many that qualify, and the contender they are about."""
+    """All rows, worst first; on `qualifying` of them `about` loses credit or some differ."""
 
     rows: tuple[WorstRow, ...]
     qualifying: int
     about: str
     contenders: tuple[str, ...]
 
+    @property
+    def page(self) -> tuple[WorstRow, ...]:
+        """The rows that stand in the page itself; the script turns to the others."""
+        return self.rows[:PAGE]
+
 
 def worst_rows(report: Report) -> Worst:
-    """At most LIMIT rows: the chosen one's lost credit plus the spread among all."""
+    """Every row by the chosen one's lost credit plus twice the spread among all."""
     found = {
         name: {row.example.question.id: row for row in trial.rows}
         for name, trial in first_trials(report).items()
@@ -78,13 +91,63 @@ def worst_rows(report: Report) -> Worst:
             for name, by_id in found.items()
             if example.question.id in by_id
         }
-        weight = _weight(rows, about)
-        if weight > 0:
-            scored.append((-weight, example.question.id, example, rows))
+        if rows:
+            scored.append((-_weight(rows, about), example.question.id, example, rows))
     scored.sort(key=lambda one: one[:2])
     names = tuple(found)
-    shown = tuple(_row(example, rows, names, about) for _, _, example, rows in scored[:LIMIT])
-    return Worst(shown, len(scored), about, names)
+    shown = tuple(row_view(example, rows, names, about) for _, _, example, rows in scored)
+    return Worst(shown, sum(weight < 0 for weight, *_ in scored), about, names)
+
+
+@dataclass(slots=True)
+class _Texts:
+    """Each text once: answers of ten contenders are often the same."""
+
+    known: dict[str, int] = field(default_factory=dict)
+
+    def at(self, text: str) -> int:
+        return self.known.setdefault(text, len(self.known))
+
+
+def rows_data(rows: Sequence[WorstRow], names: Sequence[str]) -> dict[str, Any]:
+    """The rows for the page's script: texts by their place in `texts`."""
+    texts = _Texts()
+    packed = [_packed(row, names, texts) for row in rows]
+    return {
+        "names": [visible(name) for name in names],
+        "page": PAGE,
+        "rows": packed,
+        "texts": _fitted(list(texts.known)),
+    }
+
+
+def _fitted(texts: list[str]) -> list[str]:
+    """The texts, all cut at the longest length at which they fit into the page."""
+    fitted = texts
+    for limit in _SHORTER:
+        if sum(len(dumps({"": text}).encode()) for text in fitted) <= _ROOM:
+            break
+        fitted = [visible(text, limit) for text in texts]
+    return fitted
+
+
+def _packed(row: WorstRow, names: Sequence[str], texts: _Texts) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "question": texts.at(row.question),
+        "choices": list(row.choices),
+        "targets": [texts.at(target) for target in row.targets],
+        "tags": list(row.tags),
+        "keys": list(row.keys),
+        "spread": round(row.spread, 4),
+        "credits": [None if one is None else round(one, 4) for one in row.credits],
+        "said": [
+            [names.index(one.contender), *map(texts.at, (one.verdict, one.credit, one.text,
+                                                         one.read_as, one.why, one.dropped))]
+            for one in row.said
+        ],
+        "passages": [[texts.at(one.text), texts.at(one.readers)] for one in row.passages],
+    }
 
 
 def _credit(row: Row | None) -> float | None:
@@ -97,12 +160,18 @@ def _weight(rows: Mapping[str, Row], about: str) -> float:
     if not credits:
         return 0.0
     lost = 1.0 - (_credit(rows[about]) or 0.0) if about in rows else 0.0
+    return round(lost + 2 * _spread(credits), 9)
+
+
+def _spread(credits: Sequence[float]) -> float:
     mean = sum(credits) / len(credits)
-    spread = math.sqrt(sum((credit - mean) ** 2 for credit in credits) / len(credits))
-    return round(lost + 2 * spread, 9)
+    return math.sqrt(sum((credit - mean) ** 2 for credit in credits) / len(credits))
 
 
-def _row(example: Example, rows: Mapping[str, Row], names: tuple[str, ...], about: str) -> WorstRow:
+def row_view(
+    example: Example, rows: Mapping[str, Row], names: tuple[str, ...], about: str
+) -> WorstRow:
+    """One row as it is shown: texts cut to what a page can hold, nothing hidden in them."""
     question = example.question
     tags, keys = _tags(rows, names, about)
     strip = [(name, _credit(rows.get(name))) for name in names]
@@ -113,6 +182,8 @@ def _row(example: Example, rows: Mapping[str, Row], names: tuple[str, ...], abou
         targets=tuple(visible(target, _ANSWER) for target in example.targets),
         tags=tags,
         keys=keys,
+        spread=_spread([_credit(row) or 0.0 for row in rows.values()]),
+        credits=tuple(credit for _, credit in strip),
         strip=credit_strip(strip),
         said=tuple(_said(name, rows[name]) for name in names if name in rows),
         passages=_passages(rows),

@@ -25,8 +25,8 @@ _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 def markdown(report: Report) -> str:
     """The verdict, the standings, what was forgotten, and how it was measured."""
     parts = [
-        f"## {_safe(report.task.title)}",
-        f"**{_safe(headline(report))}**",
+        f"## {safe(report.task.title)}",
+        f"**{safe(headline(report))}**",
         *_opening(report),
         "### Standings",
         _standings(report),
@@ -38,7 +38,7 @@ def markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Text that stays inside its line and its table cell and starts no markup."""
     return _SIGNS.sub(r"\\\1", " ".join(visible(text).split()))
 
@@ -47,9 +47,9 @@ def _opening(report: Report) -> list[str]:
     verdict, banner = report.verdict, limited_banner(report)
     return [
         f"> **{banner}**" if banner else "",
-        _safe(certainty(report)),
-        "\n".join(f"- {_safe(reason)}" for reason in verdict.because),
-        f"Next: {_safe(verdict.next_step)}" if verdict.next_step else "",
+        safe(certainty(report)),
+        "\n".join(f"- {safe(reason)}" for reason in verdict.because),
+        f"Next: {safe(verdict.next_step)}" if verdict.next_step else "",
     ]
 
 
@@ -61,17 +61,17 @@ def _table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
 
 def _standings(report: Report) -> str:
     table = standings_table(report)
-    heads = ["Contender", *(f"{_safe(name)} ({_safe(unit)})" for name, unit in table.heads)]
+    heads = ["Contender", *(f"{safe(name)} ({safe(unit)})" for name, unit in table.heads)]
     lines = []
     for line in table.lines:
-        name = f"**{_safe(line.name)}** (recommended)" if line.won else _safe(line.name)
-        lines.append([name, *map(_cell, line.cells), _safe(line.limits)])
+        name = f"**{safe(line.name)}** (recommended)" if line.won else safe(line.name)
+        lines.append([name, *map(_cell, line.cells), safe(line.limits)])
     return _table([*heads, "Limits"], lines)
 
 
 def _cell(cell: Cell) -> str:
     joint = " " if cell.note.startswith("[") or cell.text == "unchanged" else ", "
-    return joint.join(part for part in (_safe(cell.text), _safe(cell.note)) if part)
+    return joint.join(part for part in (safe(cell.text), safe(cell.note)) if part)
 
 
 def _forgetting(report: Report) -> list[str]:
@@ -79,9 +79,9 @@ def _forgetting(report: Report) -> list[str]:
     for one in ranked(report.verdict):
         if isinstance(one.forgetting, Forgetting):
             for change in (one.forgetting.pooled, *one.forgetting.suites):
-                lines.append([_safe(one.contender), *_change(change)])
+                lines.append([safe(one.contender), *_change(change)])
     heads = ["Contender", "Suite", f"Lost ({level(report.run)})", "Upper bound", "Gate", "n"]
-    return [_table(heads, lines) if lines else "", _safe(unchanged_sentence(report))]
+    return [_table(heads, lines) if lines else "", safe(unchanged_sentence(report))]
 
 
 def _change(change: SuiteChange) -> list[str]:
@@ -91,11 +91,11 @@ def _change(change: SuiteChange) -> list[str]:
     else:
         size, upper = f"{points_measure(change.drop)} points", points(change.upper, signed=False)
     state = GATE_WORDS[change.state]
-    return [_safe(words(change.suite)), _safe(size), upper, state, f"{change.drop.n:,}"]
+    return [safe(words(change.suite)), safe(size), upper, state, f"{change.drop.n:,}"]
 
 
 def _measured(report: Report) -> str:
-    checks = [f"- {_safe(check.title)}: {_safe(check.finding)}" for check in audit(report)]
+    checks = [f"- {safe(check.title)}: {safe(check.finding)}" for check in audit(report)]
     return "\n".join([*checks, *_run_lines(report.run, "")])
 
 
@@ -107,5 +107,5 @@ def _run_lines(run: Mapping[str, object], prefix: str) -> list[str]:
             lines += _run_lines(value, f"{name}.")
         else:
             shown = MISSING if value is None or value != value else str(value)
-            lines.append(f"- {_safe(name)}: {_safe(shown)}")
+            lines.append(f"- {safe(name)}: {safe(shown)}")
     return lines

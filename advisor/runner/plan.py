@@ -41,6 +41,8 @@ class Plan:
     # Stages by content key, shared by the plans of one command: the base model's
     # retention is the same for every task.
     shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # The identity of what computes; that of a finished run when the run is only read.
+    code: str = field(default_factory=lambda: code_digest())
 
     @property
     def policy(self) -> Policy:
@@ -77,7 +79,13 @@ def recipe_digest(recipe: Recipe) -> str:
 
 def code_digest() -> str:
     """The identity of everything that computes: this package and the libraries it calls."""
-    return digest({"advisor": __version__, **_versions()})
+    return code_digest_of(__version__, _versions())
+
+
+def code_digest_of(advisor: str, versions: Mapping[str, str]) -> str:
+    """The same for the versions that a run.yaml names; `python` is no part of it."""
+    known = {name: found for name, found in versions.items() if name != "python"}
+    return digest({"advisor": advisor, **known})
 
 
 def describe(plan: Plan) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def run(plan: Plan, watch: Watch) -> Finished:
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
             base = base_retention(plan, journal)
-        verdict = _verdict(plan, trials, base, whole=not failed)
+        verdict = verdict_of(plan, trials, base, whole=not failed)
         # Nothing here may differ when the same command is given again.
         described = {**describe(plan), "measured": notes, "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described)
@@ -112,9 +112,10 @@ def _said(trial: Trial) -> str:
     return f"{sum(credits) / len(credits):.3f}" if credits else "nothing could be graded"
 
 
-def _verdict(
+def verdict_of(
     plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
 ) -> Verdict:
+    """The verdict of a run; `whole` is False when a contender could not be measured."""
     policy, task = plan.policy, plan.task
     standings = tuple(
         standing(trial, policy, base, primary=task.primary, seed=plan.seed) for trial in trials

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from advisor.measures import retention
 from advisor.measures.scorers import grade
 from advisor.runner.contention import watched
 from advisor.runner.journal import Journal
-from advisor.runner.plan import Plan, Watch, code_digest, recipe_digest
+from advisor.runner.plan import Plan, Watch, recipe_digest
 from advisor.ship.bundle import digests
 
 
@@ -63,34 +63,66 @@ def run_trial(
         recipe=recipe_digest(recipe),
         engine=digest([plan.tools.engine.digest, plan.tools.embedder.digest]),
         material=plan.task.material.digest,
-        code=code_digest(),
+        code=plan.code,
     )
     folder = plan.folder / "contenders" / name
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
     # From here on the identity is that of the artefact itself: answers of an adapter
     # that was lost and trained anew are never mixed with the old one's.
-    key = replace(key, engine=digest([key.engine, prepared["files"]]))
-    answers = _answers(key, opened, plan=plan, journal=journal, watch=watch)
-    scores = None
+    key = as_prepared(key, prepared["files"])
+    stages = Stages(plan, journal, watch)
+    trial, others = trial_of(key, recipe, opened, prepared["cost"], stages=stages)
     if isinstance(recipe.weights, LoraWeights):
-        watch.stage(name, "forgetting", 1)
-        scores = retention_of(key, opened, plan=plan, journal=journal)
-        watch.advance()
+        trial = replace(trial, retention=scored(key, opened, stages=stages))
+    notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
+             "busy_with_other_work": others}
+    return trial, notes
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What every stage of a trial works with."""
+
+    plan: Plan
+    journal: Journal
+    watch: Watch
+
+
+def as_prepared(key: AnswerKey, files: Mapping[str, str]) -> AnswerKey:
+    """The identity of a system on disk: what it was made from, and its very files."""
+    return replace(key, engine=digest([key.engine, files]))
+
+
+def trial_of(
+    key: AnswerKey, recipe: Recipe, opened: Opened, cost: Mapping[str, Any], *, stages: Stages
+) -> tuple[Trial, Any]:
+    """The trial of a system on disk, without retention; opened for what the journal lacks.
+
+    `key` names the system as prepared, `cost` is what its preparation took. Also returns
+    the share of the machine that was busy with other work during the probe.
+    """
+    plan, journal, watch = stages.plan, stages.journal, stages.watch
+    name, task = key.contender, plan.task
+    answers = _answers(key, opened, plan=plan, journal=journal, watch=watch)
     probe = _probe(key, opened, plan=plan, journal=journal, answers=answers)
-    task = plan.task
     rows = tuple(
         Row(example, answers[example.question.id],
             grade(answers[example.question.id], example, task.scorer, primary=task.primary))
         for example in task.test
     )
     trial = Trial(
-        contender=name, seed=plan.seed, digest=key.recipe, rows=rows, retention=scores,
-        prepare=_cost(prepared["cost"]), axes=recipe.axes,
-        probe=_latencies(probe),
+        contender=name, seed=key.seed, digest=key.recipe, rows=rows, retention=None,
+        prepare=_cost(cost), axes=recipe.axes, probe=_latencies(probe),
     )
-    notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
-             "busy_with_other_work": probe["others"]}
-    return trial, notes
+    return trial, probe["others"]
+
+
+def scored(key: AnswerKey, opened: Opened, *, stages: Stages) -> dict[str, SuiteScores]:
+    """The retention scores of changed weights, as a stage of their trial."""
+    stages.watch.stage(key.contender, "forgetting", 1)
+    found = retention_of(key, opened, plan=stages.plan, journal=stages.journal)
+    stages.watch.advance()
+    return found
 
 
 def _latencies(stored: Mapping[str, Any]) -> Probe:
@@ -164,7 +196,7 @@ def retention_of(
     key: AnswerKey, opened: Opened, *, plan: Plan, journal: Journal
 ) -> dict[str, SuiteScores]:
     """Scores on every retention suite, from the journal or measured now."""
-    stage = key.stage("retention " + digest([suite.digest for suite in plan.suites]))
+    stage = retention_stage(key, [suite.digest for suite in plan.suites])
     stored = journal.stage(stage)
     if stored is None and stage in plan.shared:
         stored = plan.shared[stage]
@@ -183,10 +215,7 @@ def _probe(
     answers: Mapping[str, Answer],
 ) -> Mapping[str, Any]:
     """Calls one at a time, evenly spread over the test rows, on a warm system."""
-    test, wanted = plan.task.test, plan.settings.latency_probe
-    step = max(1, len(test) // wanted)
-    chosen = [example.question for example in test[::step]][:wanted]
-    stage = key.stage(f"probe {digest(chosen)}")
+    stage, chosen = probe_stage(key, plan)
     stored = journal.stage(stage)
     if stored is not None:
         return stored
@@ -207,6 +236,14 @@ def _probe(
     return stored
 
 
+def probe_stage(key: AnswerKey, plan: Plan) -> tuple[str, list[Question]]:
+    """The key of the calls made one at a time, and what is asked in them."""
+    test, wanted = plan.task.test, plan.settings.latency_probe
+    step = max(1, len(test) // wanted)
+    chosen = [example.question for example in test[::step]][:wanted]
+    return key.stage(f"probe {digest(chosen)}"), chosen
+
+
 def _timed(system: System, question: Question) -> tuple[float, Answer]:
     started = time.perf_counter()
     [answer] = system.answer([question])
@@ -215,9 +252,19 @@ def _timed(system: System, question: Question) -> tuple[float, Answer]:
 
 def base_retention(plan: Plan, journal: Journal) -> dict[str, SuiteScores]:
     """The untouched base on every suite; what tuned contenders are paired with."""
-    key = AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", code_digest())
     engine = plan.tools.engine
-    return retention_of(key, Opened(lambda: (_Mute(), engine)), plan=plan, journal=journal)
+    opened = Opened(lambda: (_Mute(), engine))
+    return retention_of(base_key(plan), opened, plan=plan, journal=journal)
+
+
+def base_key(plan: Plan) -> AnswerKey:
+    """The identity of the untouched base on suites: no task and no seed is part of it."""
+    return AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", plan.code)
+
+
+def retention_stage(key: AnswerKey, suites: Sequence[str]) -> str:
+    """The key of the scores on suites, given by digest and in order."""
+    return key.stage("retention " + digest(list(suites)))
 
 
 class _Mute:

@@ -1,5 +1,5 @@
 "use strict";
-/* Sorting and filtering. The page says everything without it. */
+/* Sorting, filtering and turning pages. Without it the page shows the first rows. */
 (() => {
   const value = (row, column, kind) => {
     const text = row.cells[column].dataset.order;
@@ -32,25 +32,156 @@
     }
   }
 
-  const tools = document.querySelector(".tools");
-  if (tools) {
-    const find = document.getElementById("find");
-    const only = document.getElementById("only");
-    const found = document.getElementById("found");
-    const rows = Array.from(document.querySelectorAll("details.row"));
-    const text = rows.map((row) => row.textContent.toLowerCase());
-    const filter = () => {
-      const wanted = find.value.trim().toLowerCase();
-      let left = 0;
-      rows.forEach((row, at) => {
-        const keyed = !only.value || row.dataset.keys.split(" ").includes(only.value);
-        row.hidden = !keyed || !text[at].includes(wanted);
-        left += row.hidden ? 0 : 1;
-      });
-      found.textContent = left === 1 ? "1 row" : `${left} rows`;
-    };
-    find.addEventListener("input", filter);
-    only.addEventListener("change", filter);
-    tools.hidden = false;
+  const make = (name, attributes, ...children) => {
+    const made = document.createElement(name);
+    for (const [key, given] of Object.entries(attributes)) made.setAttribute(key, given);
+    made.append(...children); // strings become text, never markup
+    return made;
+  };
+
+  const pairs = document.getElementById("pairs");
+  const pick = document.getElementById("pair");
+  if (pairs && pick) {
+    const known = JSON.parse(pairs.textContent).pairs;
+    known.forEach((one, at) =>
+      pick.append(make("option", { value: at }, `${one.task}: ${one.a}, then ${one.b}`)));
+    const body = document.querySelector("#pairs-table tbody");
+    const cells = (one) => [one.a, one.b, one.difference, one.n, one.worse, one.better]
+      .map((text) => make("td", {}, text === undefined ? "\u2014" : String(text)));
+    const choose = () => body.replaceChildren(...known[pick.value].lines.map((one) =>
+      make("tr", { class: one.side || "" }, make("th", { scope: "row" }, one.name),
+        ...cells(one))));
+    pick.addEventListener("change", choose);
+    document.querySelector(".pick").hidden = false;
+    choose();
   }
+
+  const island = document.getElementById("rows-data");
+  const tools = document.querySelector(".tools:not(.pick)");
+  if (!island || !tools) return;
+
+  const data = JSON.parse(island.textContent);
+  const say = (at) => data.texts[at];
+
+  const SVG = "http://www.w3.org/2000/svg";
+  const draw = (name, attributes, ...children) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, given] of Object.entries(attributes)) made.setAttribute(key, given);
+    made.append(...children);
+    return made;
+  };
+
+  /* The same cells as bars.py draws: one a contender, filled by its credit. */
+  const strip = (row) => {
+    const words = (at) => row.credits[at] === null
+      ? "no answer" : `${Math.round(row.credits[at] * 100)}%`;
+    const said = "Credit: " + data.names.map((name, at) => `${name} ${words(at)}`).join(", ");
+    const wide = 2 + data.names.length * 16;
+    const figure = draw("svg", { class: "figure", viewBox: `0 0 ${wide} 15`, width: wide,
+      height: 15, role: "img", "aria-label": said }, draw("title", {}, said));
+    row.credits.forEach((credit, at) => {
+      const x = 1 + at * 16;
+      const cell = draw("g", {}, draw("title", {}, `${data.names[at]}: ${words(at)}`),
+        draw("rect", { x, y: 1, width: 13, height: 13, class: "cell" }));
+      const tall = 13 * Math.min(Math.max(credit, 0), 1);
+      cell.append(credit === null
+        ? draw("path", { d: `M${x},1l13,13m0,-13l-13,13`, class: "cross" })
+        : draw("rect", { x, y: 14 - tall, width: 13, height: tall, class: "credit" }));
+      figure.append(cell);
+    });
+    return figure;
+  };
+
+  const answer = ([who, verdict, credit, text, read, why, dropped]) => {
+    const told = make("td", { class: "text" }, say(text) || "(empty)");
+    if (say(dropped)) {
+      told.append(make("small", {}, `left out of the prompt: ${say(dropped)}`));
+    }
+    const same = read === text;
+    return make("tr", { class: say(verdict) },
+      make("th", { scope: "row" }, data.names[who]),
+      make("td", {}, make("b", {}, say(verdict)), make("small", {}, say(credit))), told,
+      make("td", { class: "text" }, same ? make("small", {}, "the same") : say(read)),
+      make("td", { class: "why" }, say(why)));
+  };
+
+  const passages = (row) => {
+    const count = row.passages.length === 1 ? "1 passage" : `${row.passages.length} passages`;
+    const items = row.passages.map(([text, readers]) =>
+      make("li", {}, make("small", {}, `read by ${say(readers)}`), say(text)));
+    return make("details", { class: "passages" }, make("summary", {}, `${count} retrieved`),
+      make("ol", {}, ...items));
+  };
+
+  const body = (row) => {
+    const asked = make("div", { class: "asked" },
+      make("p", { class: "question" }, make("small", {}, row.id), say(row.question)));
+    if (row.choices.length) {
+      asked.append(make("p", {}, make("small", {}, "choices"), row.choices.join(" / ")));
+    }
+    asked.append(make("p", { class: "target" }, make("small", {}, "target"),
+      row.targets.map(say).join("  or  ")));
+    const heads = ["Contender", "Credit", "Answer", "Read as", "Why"];
+    const table = make("table", { class: "said" },
+      make("thead", {}, make("tr", {}, ...heads.map((one) => make("th", { scope: "col" }, one)))),
+      make("tbody", {}, ...row.said.map(answer)));
+    const scroll = make("div", { class: "scroll", tabindex: 0, role: "region",
+      "aria-label": `Answers to ${row.id}, scrolls sideways` }, table);
+    return row.passages.length ? [asked, scroll, passages(row)] : [asked, scroll];
+  };
+
+  const fold = (row) => {
+    const made = make("details", { class: "row" },
+      make("summary", {}, make("span", { class: "strip" }, strip(row)),
+        make("span", { class: "gist" }, say(row.question)),
+        make("span", { class: "tags" }, row.tags.join(", "))));
+    // A page of answers is built when it is looked at.
+    made.addEventListener("toggle", () => {
+      if (made.open && made.childElementCount === 1) made.append(...body(row));
+    });
+    return made;
+  };
+
+  const text = data.rows.map((row) => [row.id, say(row.question), ...row.targets.map(say),
+    ...row.said.flatMap((one) => [one[3], one[5]].map(say))].join("\n").toLowerCase());
+  const orders = {
+    worst: (a, b) => a - b,
+    disagree: (a, b) => data.rows[b].spread - data.rows[a].spread || a - b,
+    id: (a, b) => (data.rows[a].id < data.rows[b].id ? -1 : 1),
+  };
+  const [find, only, order, found] =
+    ["find", "only", "order", "found"].map((id) => document.getElementById(id));
+  const [back, next] = ["back", "next"].map((id) => document.getElementById(id));
+  const list = document.querySelector(".rows");
+  let first = 0;
+
+  const show = () => {
+    const wanted = find.value.trim().toLowerCase();
+    const left = data.rows.map((_, at) => at)
+      .filter((at) => !only.value || data.rows[at].keys.includes(only.value))
+      .filter((at) => text[at].includes(wanted))
+      .sort(orders[order.value]);
+    first = Math.min(first, Math.max(0, Math.floor((left.length - 1) / data.page) * data.page));
+    const shown = left.slice(first, first + data.page);
+    list.replaceChildren(...shown.map((at) => fold(data.rows[at])));
+    const rows = left.length === 1 ? "1 row" : `${left.length} rows`;
+    found.textContent = left.length > data.page
+      ? `${first + 1} to ${first + shown.length} of ${rows}` : rows;
+    back.disabled = first === 0;
+    next.disabled = first + data.page >= left.length;
+  };
+  const turn = (by) => {
+    first += by;
+    show();
+    list.scrollIntoView({ block: "nearest" });
+  };
+  const restart = () => { first = 0; show(); };
+  find.addEventListener("input", restart);
+  only.addEventListener("change", restart);
+  order.addEventListener("change", restart);
+  back.addEventListener("click", () => turn(-data.page));
+  next.addEventListener("click", () => turn(data.page));
+  tools.hidden = false;
+  restart();
+  if (list.firstElementChild) list.firstElementChild.open = true;
 })();

@@ -1,0 +1,1 @@
+"""A candidate against a champion on the same items: pass, fail, or not enough to tell."""
