@@ -16,6 +16,8 @@ VERBS = {
     "init": "make a folder a workspace, with two tasks and the contenders",
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "ask": "ask a finished run's winner, or any bundle",
+    "ship": "re-score a contender as it is packed, and register it as a version",
+    "registry": "versions: list, promote, roll back, trace, verify, erase",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,11 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a bundle comes from. `data` maps each file it was made from to its sha256."""
+    """Where a bundle comes from. `data` maps each file it was made from to its sha256.
+
+    `template` identifies the base's chat template by what it makes of a fixed conversation,
+    `code` maps what computed to its version; both are empty for what was never re-scored.
+    """
 
     contender: str
     task: Mapping[str, str]
@@ -41,6 +45,8 @@ class Origin:
     precision: str
     data: Mapping[str, str]
     metrics: Mapping[str, Any]
+    template: str = ""
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -135,7 +141,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
             fix="run the task again: it was packed by an older advisor" if older
             else "pip install --upgrade adaptation-advisor",
         )
-    missing = {field.name for field in fields(Origin)} - manifest.keys()
+    # What has a default is younger than the first bundles, which are read all the same.
+    wanted = {one.name for one in fields(Origin)
+              if one.default is MISSING and one.default_factory is MISSING}
+    missing = wanted - manifest.keys()
     if missing or text != _sealed(manifest):
         what = f"has no {sorted(missing)[0]!r}" if missing else "was changed after packing"
         raise AdvisorError(f"{path} is refused: it {what}", fix="copy the bundle again")
