@@ -12,6 +12,7 @@ import yaml
 from shipping import described, finished, home
 
 from advisor.cli import main
+from advisor.runner.journal import _checksum
 from advisor.ship.bundle import MANIFEST, verify
 from advisor.ship.governance import lineage
 from advisor.ship.registry import Registry
@@ -87,13 +88,11 @@ def test_the_manifest_holds_metrics_with_intervals_and_the_code(workspace):
     assert manifest["metrics"]["forgetting"] != "unchanged"
 
 
-def journalled(root: Path, count: int) -> None:
-    """Change the first `count` journalled answers of the winner, checksums and all."""
-    from advisor.runner.journal import _checksum
-
-    connection = sqlite3.connect(root / "reports/tolls-fake/journal.db")
-    query = "SELECT key, payload FROM answers WHERE contender = 'rag' ORDER BY question_id"
-    for key, payload in connection.execute(query).fetchall()[:count]:
+def journalled(run: Path, count: int, contender: str = "rag") -> None:
+    """Change the first `count` journalled answers, checksums and all."""
+    connection = sqlite3.connect(run / "journal.db")
+    query = "SELECT key, payload FROM answers WHERE contender = ? ORDER BY question_id"
+    for key, payload in connection.execute(query, [contender]).fetchall()[:count]:
         changed = json.dumps({**json.loads(payload), "text": "999 pence"})
         connection.execute("UPDATE answers SET payload = ?, checksum = ? WHERE key = ?",
                            (changed, _checksum(key, changed), key))
@@ -102,7 +101,7 @@ def journalled(root: Path, count: int) -> None:
 
 
 def test_a_packed_system_that_answers_otherwise_is_not_shipped(workspace, capsys):
-    journalled(workspace, 2)
+    journalled(workspace / "reports/tolls-fake", 2)
     said = refused(capsys, code=3)
     assert "differs from what was measured on 2 of 24 test rows" in said
     assert said.count("was '999 pence', is ") == 2
@@ -110,7 +109,7 @@ def test_a_packed_system_that_answers_otherwise_is_not_shipped(workspace, capsys
 
 
 def test_a_tolerance_is_recorded_in_what_ships(workspace):
-    journalled(workspace, 1)
+    journalled(workspace / "reports/tolls-fake", 1)
     folder = shipped(workspace, "--tolerance", "0.05")
     parity = json.loads((folder / "governance/parity.json").read_text())
     assert (parity["rows"], parity["same"], len(parity["differences"])) == (24, 23, 1)

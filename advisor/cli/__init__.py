@@ -17,6 +17,7 @@ VERBS = {
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "ask": "ask a finished run's winner, or any bundle",
     "ship": "re-score a contender as it is packed, and register it as a version",
+    "export": "write a tuned contender for peft, vLLM or the hub, if it still answers alike",
     "registry": "versions: list, promote, roll back, trace, verify, erase",
     "schema": "print the JSON schema of a YAML file, for editors",
 }

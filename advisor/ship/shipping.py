@@ -18,7 +18,7 @@ from advisor.errors import AdvisorError
 from advisor.ship import bundle
 from advisor.ship.bundle import ModelIdentity, Origin
 from advisor.ship.governance import document
-from advisor.ship.governance.facts import Facts, training
+from advisor.ship.governance.facts import Facts, base_files, training
 from advisor.ship.governance.lineage import lineage
 from advisor.ship.measured import Measured, measured
 from advisor.ship.parity import Parity, rescore
@@ -60,18 +60,18 @@ def ship(
     """
     one = measured(order.run, order.contender or None)
     one.check_files()
-    task, folder = _task(one, workspace)
+    task, folder = task_of(one, workspace)
     registry.actor("trainer", "register a version")  # before anything costs time
     journal, cost = one.answers(task)
     with tempfile.TemporaryDirectory(prefix="advisor-ship-") as work:
         packed = Path(work) / "system"
         shutil.copytree(one.system, packed)
-        tools = open_tools(_identity(one), one.folder, order.model)
+        tools = open_tools(needs(one), one.folder, order.model)
         parity = rescore(packed, task, journal=journal, tools=tools, allowed=order.allowed)
         if bundle.digests(packed) != dict(one.files):
             raise AdvisorError(f"{packed} changed while it was re-scored", fix="ship again")
-        facts = _facts(one, cost, folder=folder, parity=parity, packed=packed,
-                       workspace=workspace)
+        facts = facts_of(one, cost, folder=folder, parity=parity, packed=packed,
+                         workspace=workspace)
         document(facts, packed, key_file=registry.key_file)
         target = Path(work) / "bundle"
         bundle.pack(packed, target, _origin(one, task, parity))
@@ -80,7 +80,8 @@ def ship(
     return Shipped(version, parity, bool(one.run["final"]), tuple(one.standing["barred_by"]))
 
 
-def _task(one: Measured, workspace: Workspace) -> tuple[Task, Path]:
+def task_of(one: Measured, workspace: Workspace) -> tuple[Task, Path]:
+    """The task that was measured, and its folder; raises AdvisorError if it has changed."""
     said = one.run["task"]
     folder = workspace.task_folder(said["name"])
     task = load_task(folder, limit=said["test_rows"])
@@ -90,7 +91,8 @@ def _task(one: Measured, workspace: Workspace) -> tuple[Task, Path]:
     return task, folder
 
 
-def _identity(one: Measured) -> dict[str, Any]:
+def needs(one: Measured) -> dict[str, Any]:
+    """Which models it takes to answer, as in a bundle's manifest."""
     run = one.run
     return {"base": run["model"], "embedder": run["embedder"],
             "precision": run["settings"]["precision"]}
@@ -118,11 +120,12 @@ def _origin(one: Measured, task: Task, parity: Parity) -> Origin:
     )
 
 
-def _facts(
+def facts_of(
     one: Measured, cost: PrepareCost, *, folder: Path, parity: Parity, packed: Path,
     workspace: Workspace,
 ) -> Facts:
-    settings = workspace.settings()
+    """What the documents say: as measured, as declared, and as the `packed` system is."""
+    settings, files = workspace.settings(), base_files(one.run)
     return Facts(
         contender=one.contender, recipe=one.recipe, run=one.run, verdict=one.verdict,
         standing=one.standing, task=load(folder / "task.yaml", TaskFile),
@@ -130,4 +133,5 @@ def _facts(
         rows=tuple(lineage(folder, packed, one.recipe)),
         parity=json.loads(json.dumps(asdict(parity))),
         training=training(one.run, cost, settings.governance),
+        base_origin=files.origin if files else "a stand-in for tests",
     )

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from advisor.config import LoraWeights
 from advisor.ship.governance.facts import NOT_DECLARED, PROVIDER_SHARE, Facts
 
+Relation = Literal["adapter", "finetune"]
 
-def model_card(facts: Facts) -> str:
+
+def model_card(facts: Facts, *, relation: Relation = "adapter") -> str:
     """Markdown with YAML front matter (`base_model`, `base_model_relation`, `model-index`)."""
-    front = yaml.safe_dump(front_matter(facts), sort_keys=False, allow_unicode=True)
+    front = yaml.safe_dump(front_matter(facts, relation), sort_keys=False, allow_unicode=True)
     quality, declared = facts.standing["quality"], facts.declared
     lines = [
         f"# {facts.name}", "",
@@ -32,7 +34,7 @@ def model_card(facts: Facts) -> str:
         f"- where data may be processed (declared): {facts.task.context.residency}", "",
         "## What it is", "",
         *(f"- {axis}: {said}" for axis, said in facts.recipe.axes.items()),
-        f"- base model digest: `{facts.run['model']['digest']}`", "",
+        f"- base model: {facts.base_origin}, digest `{facts.run['model']['digest']}`", "",
         "## Measured", "",
         f"On {quality['n']} test items that no contender learns from, intervals at "
         f"{1 - facts.run['policy']['alpha']:.0%}:", "",
@@ -45,12 +47,12 @@ def model_card(facts: Facts) -> str:
     return f"---\n{front}---\n" + "\n".join(lines)
 
 
-def front_matter(facts: Facts) -> dict[str, Any]:
+def front_matter(facts: Facts, relation: Relation) -> dict[str, Any]:
     """What the hub reads. A bundle without weights of its own has no relation to a base."""
     found: dict[str, Any] = {"base_model": facts.base_id}
     if facts.tuned:
-        found["base_model_relation"] = "adapter"
-        found["library_name"] = "peft"
+        found["base_model_relation"] = relation
+        found["library_name"] = "peft" if relation == "adapter" else "transformers"
     if facts.declared.licence:
         found["license"] = facts.declared.licence.lower()
     found["pipeline_tag"] = "text-generation"
@@ -101,9 +103,9 @@ def _forgetting(facts: Facts) -> list[str]:
     if not isinstance(found, Mapping):
         return ["Forgetting: none by construction; the base model's weights are unchanged.", ""]
     pooled = found["pooled"]
-    return [f"Forgetting: retention accuracy fell by {_points(pooled['drop']['value'])} points "
-            f"(upper bound {_points(pooled['upper'])}, margin {_points(pooled['margin'])}; "
-            f"{pooled['state']}).", ""]
+    return [f"Forgetting: the loss of retention accuracy is {_points(pooled['drop']['value'])} "
+            f"points (negative: a gain; upper bound {_points(pooled['upper'])}, margin "
+            f"{_points(pooled['margin'])}; {pooled['state']}).", ""]
 
 
 def _limits(facts: Facts) -> list[str]:
@@ -135,8 +137,8 @@ def _training(facts: Facts) -> list[str]:
         return ["No weights were trained."]
     said = [f"- {work.tokens:,} tokens in {work.seconds:.0f} s, seed {facts.run['seed']}"]
     if work.flops is not None:
-        said.append(f"- at most {work.flops:.2e} floating-point operations "
-                    "(6 x parameters x tokens)")
+        said.append(f"- about {work.flops:.2e} floating-point operations "
+                    "(6 x parameters x tokens; rehearsal and checks are not counted)")
     if work.ratio is None:
         said.append("- share of the base model's training compute: not known "
                     "(`governance.base_training_flops` is not declared)")

@@ -12,7 +12,7 @@ from typing import Any
 
 from advisor.config import GovernanceFile, LoraWeights, Recipe, TaskFile
 from advisor.core import PrepareCost
-from advisor.engines.models import PACKAGED, resolve
+from advisor.engines.models import PACKAGED, ModelFiles, resolve
 from advisor.errors import AdvisorError
 
 NOT_DECLARED = "not declared"
@@ -25,8 +25,8 @@ PROVIDER_SHARE = 1 / 3
 class Training:
     """Compute of tuning and of the base, in floating-point operations; None: not known.
 
-    Tuning is counted as 6 x parameters x tokens (Kaplan et al., arXiv 2001.08361), which
-    is an upper bound for an adapter.
+    Tuning is counted as 6 x parameters x tokens (Kaplan et al., arXiv 2001.08361), as if all
+    weights were trained; forward passes for rehearsal and checks are not counted.
     """
 
     tokens: int
@@ -59,6 +59,7 @@ class Facts:
     rows: tuple[Mapping[str, Any], ...]
     parity: Mapping[str, Any]
     training: Training
+    base_origin: str = "origin not known"
 
     @property
     def tuned(self) -> bool:
@@ -95,21 +96,22 @@ class Facts:
 
 def training(run: Mapping[str, Any], cost: PrepareCost, declared: GovernanceFile) -> Training:
     """What tuning took; the base's parameters are counted where its files are here."""
-    parameters = _parameters(run["model"]["name"])
+    files = base_files(run)
+    counts = [_count(path) for path in sorted(files.folder.glob("*.safetensors"))] if files else []
+    parameters = sum(counts) or None
     flops = None if parameters is None else 6.0 * parameters * cost.tokens_trained
     return Training(cost.tokens_trained, cost.seconds, parameters, flops,
                     declared.base_training_flops)
 
 
-def _parameters(model: str) -> int | None:
-    if model == "fake":
+def base_files(run: Mapping[str, Any]) -> ModelFiles | None:
+    """The base model's files, or None where there are none here."""
+    if run["model"]["name"] == "fake":
         return None
     try:
-        folder = resolve(model).folder
+        return resolve(run["model"]["name"])
     except AdvisorError:
         return None
-    counts = [_count(path) for path in sorted(folder.glob("*.safetensors"))]
-    return sum(counts) or None
 
 
 def _count(path: Path) -> int:
