@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from advisor.cli import main
 from advisor.data.digest import digest
 from advisor.errors import AdvisorError
 from advisor.ship.bundle import MANIFEST, ModelIdentity, Origin, digests, pack, verify
@@ -321,3 +324,105 @@ def test_a_deleted_version_is_not_found(registry):
     registry.delete("tolls@2")
     with pytest.raises(AdvisorError, match="unknown version"):
         registry.find("tolls@2")
+
+
+# ------------------------------------------------------------------ any order
+
+
+def test_whatever_is_done_in_whatever_order_no_alias_hangs_and_the_store_is_sound(tmp_path):
+    rng = random.Random(4)
+    registry = Registry(tmp_path / "home")
+    refused = 0
+    for step in range(120):
+        refs = [v.label for v in registry.state().versions.values() if not v.deleted]
+        aliases = ["production", "candidate", "canary"]
+        if step % 6 == 0:
+            registry.register(made(tmp_path, f"answer {rng.randrange(12)}"), "tolls")
+            continue
+        do = rng.choice([
+            lambda: registry.promote(Move(rng.choice(refs), rng.choice(aliases))),  # noqa: B023
+            lambda: registry.promote(Move(rng.choice(refs), "canary", "none")),  # noqa: B023
+            lambda: registry.rollback(rng.choice(aliases)),  # noqa: B023
+            lambda: registry.unalias(rng.choice(aliases)),  # noqa: B023
+            lambda: registry.delete(rng.choice(refs)), registry.gc,  # noqa: B023
+        ])
+        try:
+            do()
+        except AdvisorError:
+            refused += 1
+        state = registry.state()
+        for alias in state.aliases.values():
+            assert not state.versions[alias.version].deleted
+            registry.checkout(alias.label)
+    assert 0 < refused < 80
+    assert faults(registry) == []
+    for one in registry.state().versions.values():
+        if not one.deleted:
+            verify(registry.checkout(one.id))
+
+
+# ------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def command(registry, monkeypatch, capsys) -> Callable[..., str]:
+    """Runs `advisor registry ...` and returns what it prints."""
+    (registry.root / "advisor.yaml").write_text("{}\n")
+    monkeypatch.chdir(registry.root)
+
+    def run_it(*given: str, code: int = 0) -> str:
+        assert main(["registry", *given]) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out
+    return run_it
+
+
+def test_list_and_show_say_what_is_where(command, registry):
+    assert [line.split()[0] for line in command("list").splitlines()] == ["tolls@1", "tolls@2"]
+    first = json.loads(command("list", "--json"))[0]
+    assert (first["aliases"], first["id"]) == (["production"], registry.find("tolls@1").id)
+    said = command("show", "production")
+    assert "aliases: production" in said
+    assert "exact 0.500 [0.400, 0.600], n=20" in said
+    assert json.loads(command("show", "tolls@2", "--json"))["manifest"]["contender"] == "floor"
+
+
+def test_history_tells_every_move_and_its_head(command, registry):
+    command("promote", "tolls@2", "production")
+    command("rollback", "production")
+    lines = command("history", "production").splitlines()
+    assert "promoted tolls@production: nothing -> tolls@1" in lines[0]
+    assert "rolled_back tolls@production: tolls@2 -> tolls@1" in lines[2]
+    assert lines[-1] == f"head {registry.log.read()[-1].hash}"
+
+
+def test_verify_names_the_file_and_exits_with_2(command, registry):
+    assert command("verify").startswith("sound: 2 versions, 4 files, 3 events")
+    path = registry.objects.path(registry.find("tolls@2").files["floor.json"])
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"two", b"too"))
+    said = command("verify", code=2)
+    assert f"{path}: its content is not what its name says (floor.json of tolls@2)" in said
+
+
+def test_a_lost_race_exits_with_75(command):
+    assert "somebody else moved it" in command(
+        "promote", "tolls@2", "production", "--expect", "none", code=75)
+
+
+def test_a_promotion_to_where_it_stands_is_no_event(command, registry):
+    command("promote", "tolls@1", "production")
+    assert len(registry.log.read()) == 3
+
+
+def test_a_version_without_lineage_says_so_when_traced(command):
+    assert "rows: not recorded" in command("trace", "tolls@1")
+
+
+@pytest.mark.parametrize("verb", ["list", "history", "verify"])
+def test_an_empty_registry_is_no_fault(verb, tmp_path, monkeypatch, capsys):
+    (tmp_path / "advisor.yaml").write_text("{}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["registry", verb]) == 0
+    assert not (tmp_path / "registry").exists()
+    capsys.readouterr()

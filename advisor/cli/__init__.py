@@ -32,7 +32,8 @@ verbs:
 {verbs}
 
 `advisor VERB --help` tells more. Exit codes: 0 done, 1 crash, 2 usage or bad input,
-75 another process holds the run, 130 interrupted."""
+3 what is packed answers otherwise than was measured, 75 another process holds the run or
+moved the alias, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,10 @@ MANIFEST = "manifest.json"
 VERSION = 2
 # Plain data and safetensors only: nothing that runs code when it is read.
 ALLOWED = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".npy")
+# What transformers and peft read, and the keys that make them import what a file names.
+CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json", "generation_config.json")
+CODE_KEYS = ("auto_map", "auto_mapping", "custom_pipelines", "trust_remote_code",
+             "_attn_implementation_internal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,30 @@ def verify(folder: Path) -> Mapping[str, Any]:
             faults.append(f"{name}: not in the manifest")
         elif file_digest(path) != listed[name]:
             faults.append(f"{name}: its content is not what the manifest says")
+        elif path.name in CONFIGS and (asks := _asks_for_code(path)):
+            faults.append(f"{name}: {asks} would run code of the bundle's own")
     if faults:
         raise Faults(
             f"{folder} is refused", faults, fix="copy the bundle again, or run the task again"
         )
     return manifest
+
+
+def _asks_for_code(path: Path) -> str:
+    """The key of a configuration that names code to import, at any depth, or empty."""
+    try:
+        waiting = [json.loads(path.read_bytes())]
+    except (ValueError, RecursionError):
+        return "what is no JSON"
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if keys := [key for key in CODE_KEYS if value.get(key)]:
+                return repr(keys[0])
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return ""
 
 
 def _sealed(manifest: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def export(
     if target.exists():
         raise AdvisorError(f"{target} is already there", fix="--out a folder that is not")
     one.check_files()
-    task, folder = task_of(one, workspace)
+    task, _ = task_of(one, workspace)
     journal, cost = one.answers(task)
     tools = open_tools(needs(one), one.folder, order.model)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +72,7 @@ def export(
             tools = replace(tools, engine=_merge(one, tools.engine, made))
             _plain_weights(system)
         parity = rescore(system, task, journal=journal, tools=tools, allowed=order.allowed)
-        facts = facts_of(one, cost, folder=folder, parity=parity, packed=one.system,
-                         workspace=workspace)
+        facts = facts_of(one, cost, parity=parity, packed=one.system, workspace=workspace)
         command = _command(tools, target, weights, form, name=facts.name)
         notes = tuple(_notes(one, weights))
         (made / "README.md").write_text(_readme(facts, form, command, notes), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from advisor.config import Recipe
 from advisor.core import Answer, PrepareCost, Task
@@ -102,7 +103,13 @@ def measured(folder: Path, contender: str | None) -> Measured:
         raise AdvisorError(f"{folder}: {name!r} was not measured{did_you_mean(name, known)}",
                            fix=f"advisor run {run['task']['name']} --contender {name}")
     spec = {k: v for k, v in run["contenders"][name].items() if k != "digest"}
-    return Measured(folder, name, run, verdict, standings[name], Recipe.model_validate(spec))
+    try:
+        recipe = Recipe.model_validate(spec)
+    except ValidationError as error:
+        raise AdvisorError(f"{folder / 'run.yaml'}: {name} was measured by another version of "
+                           "advisor, whose recipes this one does not read",
+                           fix=f"advisor run {run['task']['name']}") from error
+    return Measured(folder, name, run, verdict, standings[name], recipe)
 
 
 def _read(path: Path, parse: Any) -> Mapping[str, Any]:

@@ -103,6 +103,7 @@ class Registry:
     def promote(self, move: Move) -> Alias:
         """Point an alias at a version, if all that its rule demands is there.
 
+        An alias that points there already stays as it is.
         Raises Moved when the alias no longer stands where it was expected, AdvisorError
         for what the rule demands and is missing, and for a version that may not be used.
         """
@@ -116,6 +117,8 @@ class Registry:
         expected = seen.version if seen else ""
         if move.expect:
             expected = "" if move.expect == NOTHING else version(state, move.expect).id
+        if seen and seen.version == expected == wanted.id:
+            return seen
         trust, who = self._trusted("approver", f"move {name}@{alias}")
         self._check_rule(wanted, alias, who, trust)
         gate = _gate(move.gate, wanted, expected, demanded=trust.rule(alias).gate)

@@ -48,7 +48,9 @@ def erase(registry: Registry, subject: str, *, out: Path | None = None) -> dict[
         rows = {row["sha256"] for _, found in affected for row in found}
         rows |= {row["sha256"] for row in sources}
         if not rows:
-            raise AdvisorError(f"no row and no document has the subject {subject!r}",
+            open_ones = ", ".join(one.label for one in unknown)
+            but = f"; {open_ones} have no lineage, so of them this is not known" if unknown else ""
+            raise AdvisorError(f"no row and no document has the subject {subject!r}{but}",
                                fix="give the subject as it stands in the rows' `subject`")
         blocked = [one.id for one, found in affected
                    if any(row["use"] in HELD for row in found)]

@@ -116,9 +116,17 @@ class Log:
             self._seal(writer.events)
 
     def check(self) -> tuple[Event, ...]:
-        """All events, once the file's every byte was found to be the one written."""
-        with self.writing() as writer:
-            return tuple(writer.events)
+        """All events, once the file's every byte was found to be the one written.
+
+        Seals them anew, where the folder can be written: a killed process may not have.
+        """
+        if os.access(self.folder, os.W_OK):
+            with self.writing() as writer:
+                return tuple(writer.events)
+        with self._locked(fcntl.LOCK_SH), closing(self._connect()) as connection:
+            events = self._events(connection)
+            self._check_seal(events, _file_digest(self.path))
+            return events
 
     def _connect(self) -> sqlite3.Connection:
         try:

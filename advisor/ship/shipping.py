@@ -60,7 +60,7 @@ def ship(
     """
     one = measured(order.run, order.contender or None)
     one.check_files()
-    task, folder = task_of(one, workspace)
+    task, _ = task_of(one, workspace)
     registry.actor("trainer", "register a version")  # before anything costs time
     journal, cost = one.answers(task)
     with tempfile.TemporaryDirectory(prefix="advisor-ship-") as work:
@@ -70,8 +70,7 @@ def ship(
         parity = rescore(packed, task, journal=journal, tools=tools, allowed=order.allowed)
         if bundle.digests(packed) != dict(one.files):
             raise AdvisorError(f"{packed} changed while it was re-scored", fix="ship again")
-        facts = facts_of(one, cost, folder=folder, parity=parity, packed=packed,
-                         workspace=workspace)
+        facts = facts_of(one, cost, parity=parity, packed=packed, workspace=workspace)
         document(facts, packed, key_file=registry.key_file)
         target = Path(work) / "bundle"
         bundle.pack(packed, target, _origin(one, task, parity))
@@ -121,16 +120,16 @@ def _origin(one: Measured, task: Task, parity: Parity) -> Origin:
 
 
 def facts_of(
-    one: Measured, cost: PrepareCost, *, folder: Path, parity: Parity, packed: Path,
-    workspace: Workspace,
+    one: Measured, cost: PrepareCost, *, parity: Parity, packed: Path, workspace: Workspace
 ) -> Facts:
     """What the documents say: as measured, as declared, and as the `packed` system is."""
+    task, folder = task_of(one, workspace)
     settings, files = workspace.settings(), base_files(one.run)
     return Facts(
         contender=one.contender, recipe=one.recipe, run=one.run, verdict=one.verdict,
         standing=one.standing, task=load(folder / "task.yaml", TaskFile),
         declared=settings.governance, files=dict(one.files),
-        rows=tuple(lineage(folder, packed, one.recipe)),
+        rows=tuple(lineage(task, folder, packed, one.recipe)),
         parity=json.loads(json.dumps(asdict(parity))),
         training=training(one.run, cost, settings.governance),
         base_origin=files.origin if files else "a stand-in for tests",

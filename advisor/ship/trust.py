@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,10 +124,10 @@ def acting(trust: Trust, key_file: Path | None) -> Actor:
         if trust.file is not None:
             raise AdvisorError(f"{trust.path} demands a signature, and no key is given",
                                fix="--key PATH of your private key, or set ADVISOR_KEY to it")
-        return Actor(getpass.getuser())
+        return Actor(_user())
     private = private_key(key_file)
     public = public_line(private)
-    name = getpass.getuser()
+    name = _user()
     if trust.file is not None:
         people = {plain_key(person.key): who for who, person in trust.file.people.items()}
         if public not in people:
@@ -205,6 +206,13 @@ def public_line(private: Ed25519PrivateKey) -> str:
     line = private.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return line.decode()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"uid-{os.getuid()}"
 
 
 def plain_key(line: str) -> str:

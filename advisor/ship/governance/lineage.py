@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from advisor.config import LoraWeights, Recipe
+from advisor.core import Example, Task
 from advisor.data.corpus import FRONT_MATTER, SUFFIXES
 from advisor.data.digest import canonical
 
@@ -20,26 +22,29 @@ LINEAGE = "governance/lineage.jsonl"
 HELD = ("trained", "chose the checkpoint", "shown", "counted", "indexed")
 
 
-def lineage(task: Path, system: Path, recipe: Recipe) -> list[dict[str, Any]]:
+def lineage(task: Task, folder: Path, system: Path, recipe: Recipe) -> list[dict[str, Any]]:
     """A record for each row and document of the task that the system has to do with.
 
-    Each has `file`, `line` (0: the whole file), `id`, `sha256` (of the row as canonical
-    JSON, or of the file), `use` (one of `HELD`, or `measured`) and `subject`, a digest of
-    the person that the row says it is about, or empty.
+    `folder` is the task's, `system` that of the saved system. Each record has `file`,
+    `line` (0: the whole file), `id`, `sha256` (of the row as canonical JSON, or of the
+    file), `use` (one of `HELD`, or `measured`) and `subject`, a digest of the person that
+    the row says it is about, or empty.
     """
     shown = {row["id"] for row in _shots(system)}
     uses = {"train": _use_of_train(recipe), "dev": "", "test": "measured"}
     if isinstance(recipe.weights, LoraWeights):
         uses["dev"] = "chose the checkpoint"
     found = []
-    for split in ("train", "dev", "test"):
-        for line, raw in task_rows(task / f"{split}.jsonl"):
-            row_id = str(raw.get("id", f"{split}:{line}"))
+    splits = {"train": task.material.train, "dev": task.material.dev, "test": task.test}
+    for split, examples in splits.items():
+        for example, (file, line, raw) in zip(examples, _raw(folder, split, examples),
+                                              strict=True):
+            row_id = example.question.id
             use = uses[split] or ("shown" if row_id in shown else "")
             if use:
-                found.append(_record(f"{split}.jsonl", line, row_id, raw=raw, use=use))
+                found.append(_record(file, line, row_id, raw=raw, use=use))
     if recipe.retrieval.kind != "none":
-        found += [_document(task, path) for path in sorted((task / "corpus").rglob("*"))
+        found += [_document(folder, path) for path in sorted((folder / "corpus").rglob("*"))
                   if path.is_file() and path.suffix.lower() in SUFFIXES]
     return found
 
@@ -88,6 +93,19 @@ def document_subject(content: str) -> str:
     matter = FRONT_MATTER.match(content)
     values = yaml.safe_load(matter.group(1)) if matter else None
     return str(values.get("subject", "")) if isinstance(values, dict) else ""
+
+
+def _raw(
+    folder: Path, split: str, examples: Sequence[Example]
+) -> list[tuple[str, int, dict[str, Any]]]:
+    """Each example's row as it was written: file, line, content.
+
+    Rows that stand in no JSONL file of the split's name are taken as they were read.
+    """
+    rows = [(f"{split}.jsonl", line, raw) for line, raw in task_rows(folder / f"{split}.jsonl")]
+    if len(rows) >= len(examples):
+        return rows[: len(examples)]
+    return [(split, number, asdict(example)) for number, example in enumerate(examples, start=1)]
 
 
 def _use_of_train(recipe: Recipe) -> str:
