@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -182,6 +182,13 @@ class TaskFile(Strict):
     context: ContextFile
     licence: str = ""
     source: str = ""
+    legal_basis: str = Field(
+        "", description="Why these data may be used, such as a contract or consent. Declared."
+    )
+    personal_data: Literal["unknown", "none", "some"] = Field(
+        "unknown", description="Whether rows or documents are about living persons. Declared."
+    )
+    intended_use: str = Field("", description="What the adapted model is for, and what not.")
 
     @model_validator(mode="after")
     def _primary_is_measured(self) -> TaskFile:
@@ -222,6 +229,17 @@ class PricesFile(Strict):
     )
 
 
+class GovernanceFile(Strict):
+    """What only people know, for the documents of a shipped bundle."""
+
+    provider: str = Field("", description="Who answers for the adapted model.")
+    licence: str = Field("", description="Of what is shipped, as an SPDX identifier.")
+    base_licence: str = Field("", description="Of the base model, as an SPDX identifier.")
+    base_training_flops: Positive | None = Field(
+        None, description="Compute the base model was trained with, from its own model card."
+    )
+
+
 class Settings(Strict):
     """`advisor.yaml`, at the root of a workspace."""
 
@@ -240,6 +258,7 @@ class Settings(Strict):
     )
     policy: PolicyFile = PolicyFile()
     prices: PricesFile = PricesFile()
+    governance: GovernanceFile = GovernanceFile()
 
 
 # -------------------------------------------------------------------- loading
@@ -331,7 +350,9 @@ def _keys_beside(model: type[Strict], loc: tuple[Any, ...]) -> list[str]:
         if part in unions:
             model = unions[str(part)]
             continue
-        annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, Strict):
-            model = annotation
+        field = model.model_fields.get(str(part))  # none for a key of a mapping
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, Strict):
+                model = kind
     return list(model.model_fields)

@@ -141,6 +141,17 @@ def test_a_file_that_could_run_is_refused_even_when_it_is_listed(finished, name,
     assert f"{name}: does not belong into a bundle" in refusal(tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("content", [
+    '{"auto_map": {"AutoConfig": "evil.Config"}}', '{"a": [{"trust_remote_code": true}]}',
+    '{"auto_mapping": {"parent_library": "evil"}}', "{",
+], ids=["auto_map", "deep", "peft", "no JSON"])
+def test_a_configuration_that_names_code_is_refused(finished, content, tmp_path):
+    system = shutil.copytree(finished / "contenders" / "rag" / "system", tmp_path / "system")
+    (system / "adapter_config.json").write_text(content)
+    pack(system, tmp_path / "bundle", ORIGIN)
+    assert "adapter_config.json: " in refusal(tmp_path / "bundle")
+
+
 @pytest.mark.parametrize("name", ["system.json", "index", MANIFEST])
 def test_a_link_is_refused_even_to_the_right_content(bundle, name, tmp_path):
     (bundle / name).rename(tmp_path / "elsewhere")

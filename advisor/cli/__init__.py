@@ -18,6 +18,9 @@ VERBS = {
     "report": "write a run's report again in any format, or an index of all runs",
     "gate": "judge a candidate against a champion, with an exit code for CI",
     "ask": "ask a finished run's winner, or any bundle",
+    "ship": "re-score a contender as it is packed, and register it as a version",
+    "export": "write a tuned contender for peft, vLLM or the hub, if it still answers alike",
+    "registry": "versions: list, promote, roll back, trace, verify, erase",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
 
@@ -31,8 +34,8 @@ verbs:
 {verbs}
 
 `advisor VERB --help` tells more. Exit codes: 0 done or passed, 1 crash, 2 usage or
-bad input, 3 gate failed, 4 gate inconclusive, 75 another process holds the run,
-130 interrupted."""
+bad input, 3 gate failed, or what is packed answers otherwise than was measured, 4 gate
+inconclusive, 75 another process holds the run or moved the alias, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from advisor.cli.tools import fake, real
-from advisor.contenders.composed import Tools
+from advisor.cli.tools import for_bundle
 from advisor.core import Question
 from advisor.errors import AdvisorError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="a run folder, or a bundle")
+    parser.add_argument("path", type=Path,
+                        help="a run folder, a bundle, or a registered version: production")
     parser.add_argument("text", help="the question")
     parser.add_argument("--choice", action="append", default=[], metavar="TEXT",
                         help="an allowed answer (repeatable)")
@@ -28,14 +26,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from advisor.contenders.recipe import reopen
     from advisor.ship.bundle import MANIFEST, verify
+    from advisor.ship.registry import registered
 
     path = options.path
-    if not (path / MANIFEST).is_file() and (path / "winner").is_dir():
-        path = path / "winner"
     if not options.text.strip():
         raise AdvisorError("the question is empty", fix=f'advisor ask {options.path} "..."')
+    if not path.exists():
+        path = registered(str(path))
+    if not (path / MANIFEST).is_file() and (path / "winner").is_dir():
+        path = path / "winner"
     manifest = verify(path)
-    system, _ = reopen(path, _tools(manifest, path, options.model))
+    system, _ = reopen(path, for_bundle(manifest, path, options.model))
     [answer] = system.answer([Question("ask", options.text, tuple(options.choice))])
     if answer.failure:
         raise AdvisorError(answer.failure, fix="ask a shorter question")
@@ -48,26 +49,3 @@ def execute(options: argparse.Namespace) -> int:
     for dropped in answer.dropped:
         print(f"left out of the prompt: {dropped}")
     return 0
-
-
-def _tools(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:
-    base, embedder = manifest["base"], manifest["embedder"]
-    if base["name"] == "fake":
-        return fake()
-    try:
-        tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
-    except AdvisorError as error:
-        fix = f'name it: advisor ask {path} "..." --model PATH_OR_ID'
-        raise AdvisorError(error.problem, fix=fix) from error
-    for kind, found, wanted in (
-        ("base model", tools.engine.digest, base["digest"]),
-        ("embedder", tools.embedder.digest, embedder["digest"]),
-    ):
-        if found != wanted:
-            raise AdvisorError(
-                f"{path}: the {kind} found here is not the one that was measured "
-                f"(digest {found[:12]}, expected {wanted[:12]})",
-                fix=f"install the {kind} named in {path}/manifest.json, and measure on a "
-                "machine of the same kind or set precision in advisor.yaml",
-            )
-    return tools

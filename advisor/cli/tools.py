@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from advisor.contenders.composed import Tools
 from advisor.engines.fake import FakeEngine
@@ -33,6 +36,33 @@ def real(model: str, embedder: str, *, precision: str) -> Tools:
             f"running a model needs {missing.name}, which is not installed",
             fix="pip install 'adaptation-advisor[models]'",
         ) from missing
+
+
+def for_bundle(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:
+    """The tools that a verified bundle was measured with; `model` says where the base is.
+
+    Raises AdvisorError when they are not here, or are not the ones that were measured.
+    """
+    base, embedder = manifest["base"], manifest["embedder"]
+    if base["name"] == "fake":
+        return fake()
+    try:
+        tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
+    except AdvisorError as error:
+        fix = f'name it: advisor ask {path} "..." --model PATH_OR_ID'
+        raise AdvisorError(error.problem, fix=fix) from error
+    for kind, found, wanted in (
+        ("base model", tools.engine.digest, base["digest"]),
+        ("embedder", tools.embedder.digest, embedder["digest"]),
+    ):
+        if found != wanted:
+            raise AdvisorError(
+                f"{path}: the {kind} found here is not the one that was measured "
+                f"(digest {found[:12]}, expected {wanted[:12]})",
+                fix=f"install the {kind} named in {path}/manifest.json, and measure on a "
+                "machine of the same kind or set precision in advisor.yaml",
+            )
+    return tools
 
 
 def quiet() -> None:

@@ -1,7 +1,7 @@
 """One split: a JSONL file read into examples, with every fault and its line.
 
-A row is `{"id", "text", "targets": [...]}` with `group` (the id when absent), `choices`
-and `sources` as options. Rows of other tools are read too, see `SHAPES`; there `id` is
+A row is `{"id", "text", "targets": [...]}` with `group` (the id when absent), `choices`,
+`sources` and `subject` as options. Rows of other tools are read too, see `SHAPES`; there `id` is
 an option, and the file's name and line number stand in for it.
 """
 
@@ -21,7 +21,8 @@ from advisor.errors import did_you_mean
 
 logger = logging.getLogger(__name__)
 
-OPTIONS = ("id", "group", "choices", "sources")
+# `subject` names the person a row is about, for erasure; nothing learns it.
+OPTIONS = ("id", "group", "choices", "sources", "subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,8 @@ def _example(raw: dict[str, Any], shape: Shape, *, default_id: str) -> Example:
         group=_text(raw.get("group", row_id or default_id), "group", faults),
         sources=_texts(raw, "sources", faults),
     )
+    if "subject" in raw:
+        _text(raw["subject"], "subject", faults)
     choices = [choice.casefold().strip() for choice in example.question.choices]
     if "choices" in raw and choices and len(set(choices)) < max(len(choices), 2):
         faults.append("choices must be at least two different texts")

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ MANIFEST = "manifest.json"
 VERSION = 2
 # Plain data and safetensors only: nothing that runs code when it is read.
 ALLOWED = (".safetensors", ".json", ".jsonl", ".txt", ".md", ".npy")
+# What transformers and peft read, and the keys that make them import what a file names.
+CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json", "generation_config.json")
+CODE_KEYS = ("auto_map", "auto_mapping", "custom_pipelines", "trust_remote_code",
+             "_attn_implementation_internal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,11 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a bundle comes from. `data` maps each file it was made from to its sha256."""
+    """Where a bundle comes from. `data` maps each file it was made from to its sha256.
+
+    `template` identifies the base's chat template by what it makes of a fixed conversation,
+    `code` maps what computed to its version; both are empty for what was never re-scored.
+    """
 
     contender: str
     task: Mapping[str, str]
@@ -41,6 +49,8 @@ class Origin:
     precision: str
     data: Mapping[str, str]
     metrics: Mapping[str, Any]
+    template: str = ""
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -97,11 +107,30 @@ def verify(folder: Path) -> Mapping[str, Any]:
             faults.append(f"{name}: not in the manifest")
         elif file_digest(path) != listed[name]:
             faults.append(f"{name}: its content is not what the manifest says")
+        elif path.name in CONFIGS and (asks := _asks_for_code(path)):
+            faults.append(f"{name}: {asks} would run code of the bundle's own")
     if faults:
         raise Faults(
             f"{folder} is refused", faults, fix="copy the bundle again, or run the task again"
         )
     return manifest
+
+
+def _asks_for_code(path: Path) -> str:
+    """The key of a configuration that names code to import, at any depth, or empty."""
+    try:
+        waiting = [json.loads(path.read_bytes())]
+    except (ValueError, RecursionError):
+        return "what is no JSON"
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if keys := [key for key in CODE_KEYS if value.get(key)]:
+                return repr(keys[0])
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return ""
 
 
 def _sealed(manifest: Mapping[str, Any]) -> str:
@@ -135,7 +164,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
             fix="run the task again: it was packed by an older advisor" if older
             else "pip install --upgrade adaptation-advisor",
         )
-    missing = {field.name for field in fields(Origin)} - manifest.keys()
+    # What has a default is younger than the first bundles, which are read all the same.
+    wanted = {one.name for one in fields(Origin)
+              if one.default is MISSING and one.default_factory is MISSING}
+    missing = wanted - manifest.keys()
     if missing or text != _sealed(manifest):
         what = f"has no {sorted(missing)[0]!r}" if missing else "was changed after packing"
         raise AdvisorError(f"{path} is refused: it {what}", fix="copy the bundle again")

@@ -1,0 +1,110 @@
+"""Whether what is packed still answers as it did when it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from advisor.contenders.composed import Tools
+from advisor.contenders.recipe import reopen
+from advisor.core import Answer, Task
+from advisor.data.digest import digest
+from advisor.engines.protocol import Engine, Message
+from advisor.errors import AdvisorError, Faults
+from advisor.measures.scorers import grade
+
+SHOWN = 20
+# Long enough to show every kind of turn; what a template makes of it tells templates apart.
+CONVERSATION = (
+    Message("system", "Be brief."), Message("user", "One?"), Message("assistant", "1"),
+    Message("user", "Two?"),
+)
+
+
+class Diverged(Faults):
+    """What is packed is not what was measured."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One test item answered otherwise than it was; credits are None for a failed answer."""
+
+    id: str
+    was: str
+    now: str
+    credit_was: float | None
+    credit_now: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """`value` is the mean credit of the packed artefact over the `rows` that were graded."""
+
+    rows: int
+    same: int
+    value: float
+    value_was: float
+    differences: tuple[Difference, ...]
+    template: str
+
+
+def rescore(
+    system: Path, task: Task, *, journal: Mapping[str, Answer], tools: Tools, allowed: float = 0.0
+) -> Parity:
+    """Open the saved system, ask it every test question, and compare with the journal.
+
+    Decoding is greedy, so every text should be the same; `allowed` is the share of rows
+    whose text may differ, for artefacts that are computed otherwise. The sources of an
+    answer count as its text. Raises Diverged naming the rows when more differ.
+    """
+    opened, engine = reopen(system, tools)
+    now = {answer.question_id: answer
+           for answer in opened.answer([example.question for example in task.test])}
+    differences = []
+    credits: list[tuple[float | None, float | None]] = []
+    for example in task.test:
+        key = example.question.id
+        if key not in now:
+            raise AdvisorError(f"the packed system gave no answer to {key!r}",
+                               fix="report this as a bug")
+        was, said = (grade(one, example, task.scorer, primary=task.primary).credit
+                     for one in (journal[key], now[key]))
+        credits.append((was, said))
+        if _said(journal[key]) != _said(now[key]):
+            differences.append(
+                Difference(key, journal[key].text, now[key].text, was, said))
+    if len(differences) > allowed * len(task.test):
+        raise Diverged(
+            f"what is packed differs from what was measured on {len(differences)} of "
+            f"{len(task.test)} test rows (allowed: {allowed:.1%}); nothing was shipped",
+            [_line(one) for one in differences[:SHOWN]],
+            fix=f"advisor run {task.name} on this machine, then ship again; --tolerance SHARE "
+            "allows some rows to differ, and the bundle says so")
+    return Parity(len(task.test), len(task.test) - len(differences),
+                  _mean([said for _, said in credits]), _mean([was for was, _ in credits]),
+                  tuple(differences), template_of(engine))
+
+
+def template_of(engine: Engine | None) -> str:
+    """What the chat template makes of a fixed conversation, by digest; empty: no model."""
+    return digest(engine.encode(CONVERSATION)) if engine else ""
+
+
+def _said(answer: Answer) -> tuple[object, ...]:
+    return answer.text, answer.sources, bool(answer.failure)
+
+
+def _line(one: Difference) -> str:
+    return f"{one.id}: was {_short(one.was)}, is {_short(one.now)}"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _mean(credits: list[float | None]) -> float:
+    graded = [credit for credit in credits if credit is not None]
+    return sum(graded) / len(graded) if graded else 0.0

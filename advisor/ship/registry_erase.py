@@ -1,0 +1,164 @@
+"""What holds data of a person: found by lineage, blocked, and a plan to be rid of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from advisor.data.digest import canonical
+from advisor.errors import AdvisorError
+from advisor.ship.governance.lineage import (
+    HELD,
+    LINEAGE,
+    document_subject,
+    parse,
+    row_digest,
+    subject_digest,
+    task_rows,
+)
+from advisor.ship.registry import Registry
+from advisor.ship.registry_log import Actor, write_synced
+from advisor.ship.registry_state import State, Version
+
+CERTIFICATE, PLAN = "certificate.json", "retraining-plan.md"
+REMAINS = (
+    "rows stand in the task's files until they are removed there (see the plan)",
+    "bytes of the blocked versions stay in registry/objects/ until they are deleted and "
+    "`advisor registry gc` is run, and so do run folders, exports and backups",
+    "whether weights that were trained on a row still tell it is not measured here; "
+    "a model trained without the row is what removes it",
+)
+
+
+def erase(registry: Registry, subject: str, *, out: Path | None = None) -> dict[str, Any]:
+    """Record that the rows of `subject` must not be used, and block what holds them.
+
+    `subject` is compared with the `subject` of rows and documents, by digest: neither log
+    nor certificate names the person. Writes a retraining plan and a certificate, and may be
+    given again. Raises AdvisorError when no row and no version knows the person, or when
+    versions without lineage leave it open.
+    """
+    wanted = subject_digest(subject)
+    who = registry.actor("approver", "erase")
+    with registry.writing() as (writer, state):
+        sources = list(_in_tasks(registry.root, subject))
+        affected, unknown = _affected(registry, state, wanted)
+        rows = {row["sha256"] for _, found in affected for row in found}
+        rows |= {row["sha256"] for row in sources}
+        if not rows:
+            open_ones = ", ".join(one.label for one in unknown)
+            but = f"; {open_ones} have no lineage, so of them this is not known" if unknown else ""
+            raise AdvisorError(f"no row and no document has the subject {subject!r}{but}",
+                               fix="give the subject as it stands in the rows' `subject`")
+        blocked = [one.id for one, found in affected
+                   if any(row["use"] in HELD for row in found)]
+        event = next((e for e in reversed(writer.events) if e.fields["kind"] == "erased"
+                      and e.fields["data"]["subject"] == wanted), None)
+        new = rows - state.rows or [key for key in blocked if not state.versions[key].blocked]
+        if new or event is None:
+            data = {"subject": wanted, "rows": sorted(rows), "versions": blocked}
+            event = writer.add("erased", who, data)
+    found = {
+        "subject": wanted, "event": {"seq": event.seq, "at": event.fields["at"],
+                                     "hash": event.hash, "by": event.fields["actor"]["name"]},
+        "rows": sources, "versions": [_said(registry, one, held) for one, held in affected],
+        "without_lineage": [one.label for one in unknown],
+    }
+    folder = out or registry.root / "reports" / f"erasure-{wanted[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_synced(folder / PLAN, "\n".join([*_plan(found), ""]).encode())
+    write_synced(folder / CERTIFICATE, _certificate(found, who).encode())
+    return {**found, "folder": str(folder)}
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What was done, for a screen."""
+    said = [f"subject {found['subject'][:12]}: {len(found['rows'])} rows in the tasks"]
+    for one in found["versions"]:
+        aliases = f" ({', '.join(one['aliases'])})" if one["aliases"] else ""
+        state = "BLOCKED" if one["blocked"] else "only measured on such rows"
+        said.append(f"  {one['version']}{aliases}: {state}, {len(one['rows'])} rows")
+    said += [f"  {label}: has no lineage, so this is not known" for label in
+             found["without_lineage"]]
+    return [*said, f"plan: {found['folder']}/{PLAN}",
+            f"certificate: {found['folder']}/{CERTIFICATE}"]
+
+
+def _affected(
+    registry: Registry, state: State, subject: str
+) -> tuple[list[tuple[Version, list[dict[str, Any]]]], list[Version]]:
+    affected, unknown = [], []
+    for one in state.versions.values():
+        if one.deleted:
+            continue
+        if LINEAGE not in one.files:
+            unknown.append(one)
+            continue
+        records = parse(registry.objects.read(one.files[LINEAGE]))
+        if mine := [row for row in records if row["subject"] == subject]:
+            affected.append((one, mine))
+    return affected, unknown
+
+
+def _in_tasks(root: Path, subject: str) -> Iterable[dict[str, Any]]:
+    """Rows and documents of the workspace's tasks that are about the subject."""
+    for file in sorted(root.glob("evals/*/*.jsonl")):
+        for line, raw in task_rows(file):
+            if isinstance(raw, dict) and raw.get("subject") == subject:
+                yield {"file": file.relative_to(root).as_posix(), "line": line,
+                       "sha256": row_digest(raw)}
+    for file in sorted(root.glob("evals/*/corpus/**/*.md")):
+        content = file.read_bytes()
+        if document_subject(content.decode("utf-8-sig", "replace")) == subject:
+            from hashlib import sha256
+
+            yield {"file": file.relative_to(root).as_posix(), "line": 0,
+                   "sha256": sha256(content).hexdigest()}
+
+
+def _said(registry: Registry, one: Version, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    state = registry.state()
+    return {
+        "version": one.label, "id": one.id, "task": one.about["task"]["name"],
+        "contender": one.about["contender"],
+        "aliases": sorted(alias.label for alias in state.pointing_at(one.id)),
+        "blocked": bool(state.versions[one.id].blocked),
+        "rows": [{key: row[key] for key in ("file", "line", "sha256", "use")} for row in rows],
+    }
+
+
+def _plan(found: dict[str, Any]) -> list[str]:
+    said = ["# Retraining plan", "", f"Erasure recorded as event {found['event']['seq']} on "
+            f"{found['event']['at'][:10]}. Steps, in this order:", "",
+            "1. Remove these rows and documents:", ""]
+    said += [f"   - `{row['file']}`" + (f" line {row['line']}" if row["line"] else "")
+             for row in found["rows"]] or ["   - none is left in the workspace's tasks"]
+    said += ["", "2. Measure and ship again what held them:", ""]
+    again = [one for one in found["versions"] if one["blocked"]]
+    for one in again:
+        said.append(f"   - {one['version']}: `advisor run {one['task']}`, then "
+                    f"`advisor ship reports/{one['task']} --contender {one['contender']} "
+                    f"--as {one['version'].split('@')[0]}`")
+    said += [] if again else ["   - no version is blocked"]
+    said += ["", "3. Point these aliases at the new versions, or roll back:", ""]
+    said += [f"   - `advisor registry rollback {alias}`" for one in again
+             for alias in one["aliases"]] or ["   - no alias is affected"]
+    said += ["", "4. Delete the blocked versions, then their files:", ""]
+    said += [f"   - `advisor registry delete {one['version']}`" for one in again]
+    said += ["   - `advisor registry gc`", "", "What this plan does not reach:", ""]
+    said += [f"- {one}" for one in REMAINS]
+    said += [f"- {label} has no lineage: whether it holds the rows is not known"
+             for label in found["without_lineage"]]
+    return said
+
+
+def _certificate(found: dict[str, Any], who: Actor) -> str:
+    body = {"type": "advisor erasure certificate", "version": 1, **found,
+            "done": ["rows recorded as erased: no bundle that holds them can be registered",
+                     "versions that hold them blocked: none can be promoted, asked or served"],
+            "remains": list(REMAINS)}
+    signature = who.sign(canonical(body).encode())
+    signed = {"by": who.name, "key": who.key, "signature": signature} if signature else None
+    return json.dumps({**body, "signed": signed}, indent=2, ensure_ascii=False) + "\n"
