@@ -146,9 +146,8 @@ def test_a_planted_effect_is_found_at_the_computed_number_of_rows():
 
 
 def test_redraws_keep_whole_groups_and_pair_the_contenders():
-    credits = named([1, 1, 0, 0])
-    groups = {"q0": "a", "q1": "a", "q2": "b", "q3": "b"}
-    means = redrawn_means([credits, credits], groups, seed=0, draws=50)
+    credits = np.array([[1.0, 1.0, 0.0, 0.0]])
+    means = redrawn_means([credits, credits], np.array([0, 0, 1, 1]), seed=0, draws=50)
     assert means.shape == (50, 2)
     assert set(means[:, 0]) <= {0.0, 0.5, 1.0}
     assert (means[:, 0] == means[:, 1]).all()

@@ -15,6 +15,7 @@ from advisor.errors import AdvisorError, did_you_mean
 VERBS = {
     "init": "make a folder a workspace, with two tasks and the contenders",
     "run": "measure contenders on tasks, decide, write the report and the winner",
+    "decide": "decide a finished run again under other prices, volumes or margins",
     "ask": "ask a finished run's winner, or any bundle",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
