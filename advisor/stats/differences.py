@@ -11,7 +11,6 @@ from scipy import special
 from advisor.core import Measure
 from advisor.errors import AdvisorError
 from advisor.stats.spread import (
-    CARRIED,
     Codes,
     Floats,
     between_seeds,
@@ -23,6 +22,8 @@ from advisor.stats.spread import (
     t_tail,
 )
 
+# As CARRIED, but for differences, whose gains and losses both carry (simulated).
+CARRIED_APART = 20
 MCNEMAR_BELOW = 300  # items; under this the CLT is not to be trusted (arXiv 2503.01747)
 
 
@@ -85,7 +86,7 @@ def difference(first: Floats, second: Floats, codes: Codes, *, alpha: float) -> 
     plain = float(((gaps - seen.mean) ** 2).sum()) / size**2
     whole = size / seen.clusters
     design = whole if plain == 0 else min(max(1.0, seen.error**2 / plain), whole)
-    carried = CARRIED * carriers(np.abs(seen.sums)) if len(differing) else np.inf
+    carried = CARRIED_APART * carriers(np.abs(seen.sums)) if len(differing) else np.inf
     freedom = max(1.0, min(seen.clusters - 1, carried))
     parts = [between_seeds(one) for one in (first, second)]
     alone = len(first) == len(second) == 1
