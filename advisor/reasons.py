@@ -100,7 +100,7 @@ def recommended(
             reasons.append(f"{_scored(one)}, but is barred: {'; '.join(one.barred_by)}.")
     step = f"Ship {winner.contender}; measure again when questions, documents or prices change."
     if near_by := nearest(outlook):
-        step += f" The advice changes first {flip_words(near_by)}."
+        step += f" The advice changes first {flip_words(near_by)} ({near_by.parameter})."
     return tuple(reasons), step
 
 
@@ -113,20 +113,20 @@ def nearest(outlook: Outlook) -> Flip | None:
 
 
 def flip_words(flip: Flip) -> str:
-    """`below 1,200 calls a month (volume): then rag`; for one that changes nothing, that."""
+    """`below 1,200 calls a month: then rag`; for one that changes nothing, where it was tried."""
     if flip.at is None:
         low, high = (flip_number(flip, value) for value in flip.searched)
-        return f"at no {flip.parameter} from {low} to {high}"
+        return f"nowhere from {low} to {high} {flip.unit}"
     # Without a number of today's, the search came down from the largest.
     side = "below" if flip.now is None or flip.at < flip.now else "above"
-    return (f"{side} {flip_number(flip, flip.at)} {flip.unit} ({flip.parameter}): "
-            f"then {_BECOMES.get(flip.becomes, flip.becomes)}")
+    becomes = _BECOMES.get(flip.becomes, flip.becomes)
+    return f"{side} {flip_number(flip, flip.at)} {flip.unit}: then {becomes}"
 
 
 def flip_number(flip: Flip, value: float) -> str:
     """The number in the unit that it is told in: points for shares that are margins."""
-    return f"{value * (100 if flip.unit.startswith('points') else 1):,.3g}" if value < 1000 else (
-        f"{value:,.0f}")
+    told = value * 100 if flip.unit.startswith("points") else value
+    return f"{told:,.0f}" if told >= 1000 else f"{told:.3g}"
 
 
 _BECOMES = {"cannot_tell": "the data cannot tell", "none_feasible": "none may be used"}

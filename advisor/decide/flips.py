@@ -98,11 +98,11 @@ def _paths(held: Contest, knob: Knob, now: float | None) -> list[Sequence[float]
 
 
 def _geometric(start: float, end: float) -> list[float]:
-    return [start * exp(log(end / start) * step / STEPS) for step in range(STEPS + 1)]
+    return [*(start * exp(log(end / start) * step / STEPS) for step in range(STEPS)), end]
 
 
 def _even(start: float, end: float) -> list[float]:
-    return [start + (end - start) * step / STEPS for step in range(STEPS + 1)]
+    return [*(start + (end - start) * step / STEPS for step in range(STEPS)), end]
 
 
 def _first(

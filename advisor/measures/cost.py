@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil, exp, inf
 
 import numpy as np
@@ -129,6 +130,7 @@ def stale(rate: float, months: float) -> float:
     return 0.0 if spent < 1e-12 else 1 - (1 - exp(-spent)) / spent
 
 
+@cache
 def renewal_months(rate: float, share: float) -> float:
     """The longest interval of renewal at which no more than `share` is stale on average."""
     if rate <= 0:

@@ -62,7 +62,8 @@ class _Gap:
 
     def measure(self, alpha: float) -> Measure:
         reach = t(1 - alpha / 2, self.freedom) * self.error
-        return Measure(self.value, self.value - reach, self.value + reach, self.rows)
+        low, high = max(-1.0, self.value - reach), min(1.0, self.value + reach)
+        return Measure(self.value, low, high, self.rows)
 
 
 def _gap(credits: Floats, inside: Codes, outside: Codes, codes: Codes) -> _Gap:

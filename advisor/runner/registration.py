@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advisor.core import Policy
 from advisor.data.digest import digest
 from advisor.runner.journal import Journal
-from advisor.runner.plan import Plan
+
+if TYPE_CHECKING:  # `advisor decide` has a second, and reading YAML takes a quarter of it
+    from advisor.runner.plan import Plan
 
 STAGE = "registration"
 
