@@ -180,6 +180,9 @@ class TaskFile(Strict):
         "one-line answers."
     )
     context: ContextFile
+    slices: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Extra keys of the test rows; quality is told for each of their values too."
+    )
     licence: str = ""
     source: str = ""
     legal_basis: str = Field(
@@ -191,6 +194,13 @@ class TaskFile(Strict):
     intended_use: str = Field("", description="What the adapted model is for, and what not.")
 
     @model_validator(mode="after")
+    def _slices_are_extra_keys(self) -> TaskFile:
+        taken = [name for name in self.slices if name in ROW_KEYS]
+        if taken:
+            raise ValueError(f"slices: {taken[0]!r} is a key that every row has; name another")
+        return self
+
+    @model_validator(mode="after")
     def _primary_is_measured(self) -> TaskFile:
         known = PRIMARY[self.scorer.kind]
         if self.primary not in known:
@@ -198,6 +208,10 @@ class TaskFile(Strict):
                              f"{self.scorer.kind!r}{did_you_mean(self.primary, known)}")
         return self
 
+
+# What a row may hold of its own; a slice column is some other key.
+ROW_KEYS = ("id", "text", "targets", "group", "choices", "sources", "messages", "prompt",
+            "completion", "input", "output", "question", "answer")
 
 PRIMARY: dict[str, tuple[str, ...]] = {
     "exact": ("exact",),
@@ -218,6 +232,21 @@ class PolicyFile(Strict):
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     max_failed: Share = Field(0.01, description="Share of calls that may fail.")
     horizon_months: Positive = Field(12.0, description="Preparation is spread over these months.")
+    protect: dict[str, Share] | tuple[str, ...] = Field(
+        (), description="Retention suites that must each hold alone: a list (at retention_margin), "
+        "or suite: margin (bits per byte for a suite in those)."
+    )
+    value_per_correct: Positive | None = Field(
+        None, description="USD that one correct answer is worth. Said, quality is weighed against "
+        "cost; unsaid, the cheapest within quality_margin of the best is taken."
+    )
+    stale_share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.05, description="What holds facts (weights, index) is renewed before this share of them "
+        "is stale on average; how fast they change is the task's churn_per_month."
+    )
+    base_replaced_months: Positive | None = Field(
+        None, description="Tuned weights are tuned again this often, on a new base model."
+    )
 
 
 class PricesFile(Strict):
@@ -226,6 +255,9 @@ class PricesFile(Strict):
     machine_hour: Positive = Field(0.10, description="USD an hour for the machine that measures.")
     utilisation: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         0.5, description="Share of the paid hours in which the machine answers."
+    )
+    label: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="USD for one labelled row; contenders pay for those they learn from."
     )
 
 

@@ -109,6 +109,8 @@ class Task:
     chance: float
     context: Context
     digest: str
+    # Column to question id to value: the user's own groups of test rows, to look at apart.
+    slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 # --------------------------------------------------------------- what is answered
@@ -217,6 +219,9 @@ class PrepareCost:
     dev_loss: tuple[float, ...] = ()
     train_loss: tuple[float, ...] = ()
     earlier_seconds: float = 0.0
+    # Those of `seconds` that went into weights, and the labelled rows that were learnt from.
+    tuning_seconds: float = 0.0
+    rows_learnt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +271,8 @@ class Cost:
     """Measured in the run itself. Prices come from the price sheet.
 
     `usd_per_1k` is the serving cost of 1,000 calls at the measured throughput;
-    `usd_per_1k_all_in` adds preparation, spread over the calls of the horizon.
+    `usd_per_1k_all_in` adds `fixed_usd`, spread over the calls of the horizon: labelling,
+    preparing, and doing it again `retunes` and `reindexes` times.
     """
 
     usd_per_1k: float
@@ -280,6 +286,11 @@ class Cost:
     peak_memory_mib: float
     prepare_seconds: float
     artefact_bytes: int
+    tuning_seconds: float = 0.0
+    rows_learnt: int = 0
+    fixed_usd: float = 0.0
+    retunes: int = 0
+    reindexes: int = 0
 
 
 GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]
@@ -290,7 +301,8 @@ class SuiteChange:
     """Base minus tuned on one suite, paired by item (positive: something was lost).
 
     For `bits_per_byte` the drop is tuned minus base, so positive is again a loss.
-    `lost` and `gained` count items that went 1 -> 0 and 0 -> 1.
+    `lost` and `gained` count items that went 1 -> 0 and 0 -> 1. `upper` and `lower` are
+    one-sided 95% bounds of the drop; a suite without a `margin` is not gated alone.
     """
 
     suite: str
@@ -303,6 +315,7 @@ class SuiteChange:
     state: GateState
     lost: int
     gained: int
+    lower: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,8 +379,13 @@ class Policy:
     """The rule book, fixed before the first answer.
 
     `quality_margin` (points of the primary metric, 0..1): a loss smaller than this
-    does not matter. `retention_margin`: likewise for the pooled retention accuracy.
+    does not matter. `retention_margin`: likewise for the pooled retention accuracy, and
+    `protect` maps a suite that must hold by itself to its own margin.
     `latency_limit_ms` bounds p95; `max_failed` bounds the share of failed answers.
+    `value_per_correct` is what one correct answer is worth in USD, None when not said.
+    `churn_per_month` is the rate at which facts change; what holds them is renewed before
+    `stale_share` of its facts are stale on average. `base_replaced_months`: tuned weights
+    are tuned again on a new base that often; None for never.
     """
 
     quality_margin: float
@@ -380,6 +398,120 @@ class Policy:
     usd_per_machine_hour: float
     utilisation: float
     bootstrap: int = 2000
+    protect: Mapping[str, float] = field(default_factory=dict)
+    value_per_correct: float | None = None
+    churn_per_month: float = 0.0
+    stale_share: float = 0.05
+    base_replaced_months: float | None = None
+    usd_per_label: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The nearest value of one number at which the advice becomes another.
+
+    `now` is what was decided with (None: not said), `at` where it changes (None: nowhere
+    in `searched`), `becomes` the new winner, or the outcome without one.
+    """
+
+    parameter: str
+    unit: str
+    now: float | None
+    at: float | None
+    becomes: str
+    searched: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """`later` is cheaper than `first` above `calls_per_month`; None: `first` always is."""
+
+    first: str
+    later: str
+    calls_per_month: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """How often a contender is the best that may be used, over redraws of rows and seeds,
+    and how often it is within the quality margin of the best.
+
+    `utility_usd`: value of its correct answers less all costs over the horizon; None when
+    the value of a correct answer was not said.
+    """
+
+    contender: str
+    best: float
+    within: float
+    utility_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoreRows:
+    """What `rows` more test rows are worth before they are asked.
+
+    `points` is the mean gain of quality (0..1) from choosing better with them; `usd` that
+    over the horizon, None when the value of a correct answer was not said; `price_usd`
+    what labelling and answering them costs. `worth_from` is the value of a correct answer
+    (USD) from which they pay.
+    """
+
+    rows: int
+    points: float
+    usd: float | None
+    price_usd: float
+    worth_from: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What would change the advice, and what it costs if it is wrong.
+
+    `about` is the winner, or who leads; `regret` the mean loss of quality (0..1) against
+    the best that may be used, `regret_usd` that over the horizon. `front` names those that
+    nobody beats in both quality and cost, cheapest first.
+    """
+
+    about: str
+    chances: tuple[Chance, ...]
+    regret: float
+    regret_usd: float | None
+    more: MoreRows | None
+    front: tuple[str, ...]
+    break_even: tuple[BreakEven, ...]
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSpread:
+    """One recipe at several seeds: each seed's mean, their standard deviation, and the two
+    questions: `checkpoint` (the first seed's system, which ships) holds the luck of the
+    items only, `recipe` that of the seeds too."""
+
+    contender: str
+    seeds: tuple[int, ...]
+    means: tuple[float, ...]
+    deviation: float
+    checkpoint: Measure
+    recipe: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One contender on the rows whose `column` is `value`, and against all its other rows.
+
+    `adjusted` is the p-value of `gap` after Benjamini and Hochberg over all slices of the
+    contender; `stands_out` whether it is at most alpha.
+    """
+
+    contender: str
+    column: str
+    value: str
+    quality: Measure
+    gap: Measure
+    p_value: float
+    adjusted: float
+    stands_out: bool
 
 
 Outcome = Literal["recommend", "cannot_tell", "none_feasible"]
@@ -396,3 +528,6 @@ class Verdict:
     standings: tuple[Standing, ...]
     comparisons: tuple[Comparison, ...]
     final: bool
+    outlook: Outlook | None = None
+    seeds: tuple[SeedSpread, ...] = ()
+    slices: tuple[Slice, ...] = ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 
-from advisor.core import Comparison, Forgetting, Policy, Standing
+from advisor.core import Comparison, Flip, Forgetting, Outlook, Policy, Standing
 
 SENTENCES = 6
 
@@ -71,12 +72,10 @@ def recommended(
     policy: Policy,
     *,
     floor: str | None,
-    kept: float,
+    outlook: Outlook,
 ) -> Said:
-    """Quality, runner-up, zero-shot and floor, forgetting, cost, barred: in that order.
-
-    `kept`: the share of redraws in which the winner stays within the margin of the best.
-    """
+    """Quality, runner-up, zero-shot and floor, forgetting, cost, barred: in that order; the
+    next step says how near the advice is to another."""
     others = {one.against: one for one in listed}
     table = {one.contender: one for one in standings}
     free = [one for one in table.values() if not one.barred_by and one.contender in others]
@@ -86,6 +85,7 @@ def recommended(
     names = [second.contender if second else None, plain.contender if plain else None]
     compared = [others[name] for name in dict.fromkeys([*names, floor]) if name]
     near = f"within {policy.quality_margin * 100:.1f} points of the best that may be used"
+    kept = next(one.within for one in outlook.chances if one.contender == winner.contender)
     stable = f"; in {kept:.0%} of redraws of the rows it is {near}" if rivals else ""
     reasons = [f"{_scored(winner)}{stable}."]
     reasons += [_told(one) for one in compared[:1]]
@@ -99,7 +99,37 @@ def recommended(
         if one.barred_by:
             reasons.append(f"{_scored(one)}, but is barred: {'; '.join(one.barred_by)}.")
     step = f"Ship {winner.contender}; measure again when questions, documents or prices change."
+    if near_by := nearest(outlook):
+        step += f" The advice changes first {flip_words(near_by)} ({near_by.parameter})."
     return tuple(reasons), step
+
+
+def nearest(outlook: Outlook) -> Flip | None:
+    """The flip of least proportion within a factor of ten, or None."""
+    found = [(abs(log(one.at / one.now)), one) for one in outlook.flips
+             if one.now and one.at and one.now > 0 and one.at > 0]
+    size, flip = min(found, key=lambda pair: pair[0], default=(log(10), None))
+    return flip if size < log(10) else None
+
+
+def flip_words(flip: Flip) -> str:
+    """`below 1,200 calls a month: then rag`; for one that changes nothing, where it was tried."""
+    if flip.at is None:
+        low, high = (flip_number(flip, value) for value in flip.searched)
+        return f"nowhere from {low} to {high} {flip.unit}"
+    # Without a number of today's, the search came down from the largest.
+    side = "below" if flip.now is None or flip.at < flip.now else "above"
+    becomes = _BECOMES.get(flip.becomes, flip.becomes)
+    return f"{side} {flip_number(flip, flip.at)} {flip.unit}: then {becomes}"
+
+
+def flip_number(flip: Flip, value: float) -> str:
+    """The number in the unit that it is told in: points for shares that are margins."""
+    told = value * 100 if flip.unit.startswith("points") else value
+    return f"{told:,.0f}" if told >= 1000 else f"{told:.3g}"
+
+
+_BECOMES = {"cannot_tell": "the data cannot tell", "none_feasible": "none may be used"}
 
 
 def undecided(
@@ -107,6 +137,8 @@ def undecided(
     pair: tuple[Standing, Standing],
     listed: Sequence[Comparison],
     policy: Policy,
+    *,
+    outlook: Outlook,
 ) -> Said:
     """Who leads, and what stands between `pair`, which has to be told apart."""
     one, other = pair
@@ -131,6 +163,9 @@ def undecided(
     more = seen.rows_to_decide - seen.difference.n
     because.append(f"About {more:,} more rows would decide between {' and '.join(sorted(sides))}.")
     step = f"Add about {more:,} test rows and run again; until then {lead.contender} leads."
+    worth = outlook.more.worth_from if outlook.more else None
+    if worth is not None and policy.usd_per_label:
+        step = f"{step} They pay if a correct answer is worth USD {worth:.2g} or more."
     return tuple(because), step
 
 

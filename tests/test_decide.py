@@ -26,28 +26,29 @@ POLICY = Policy(
 
 
 def standing(name, credits, *, usd=1.0, barred=()):
-    mean = float(np.mean(list(credits.values())))
-    rows = len(credits)
+    mean = float(credits.mean())
+    rows = credits.shape[1]
     return Standing(
         contender=name,
         quality=Measure(mean, max(0.0, mean - 0.05), min(1.0, mean + 0.05), rows),
         parts={},
-        counts=Counts(rows, rows, 0, 0, 0, 0),
+        counts=Counts(credits.size, credits.size, 0, 0, 0, 0),
         forgetting="unchanged",
-        cost=Cost(usd, usd, 100, 200, 8, 10, 10, 0.1, 500, 0, 0),
+        # A machine hour of POLICY is one dollar, at half use: a call takes 1.8 s a dollar.
+        cost=Cost(usd, usd, 100, 200, 8, 10, 10, 1.8 * usd, 500, 0, 0),
         axes={"prompt": name, "retrieval": "none", "weights": "base"},
         barred_by=tuple(barred),
     )
 
 
 def evidence(credits, *, usd, barred=None, floor=None, final=True):
-    rows = {name: {f"q{i}": float(v) for i, v in enumerate(c)} for name, c in credits.items()}
+    rows = {name: np.atleast_2d(np.asarray(c, dtype=float)) for name, c in credits.items()}
     bars = barred or {}
     table = tuple(
         standing(name, rows[name], usd=usd[name], barred=bars.get(name, ())) for name in rows
     )
-    groups = {key: key for key in next(iter(rows.values()))}
-    return Evidence(rows, groups, table, floor, final)
+    codes = np.arange(next(iter(rows.values())).shape[1])
+    return Evidence(rows, codes, table, floor, final)
 
 
 def right(share, rows=200, *, start=0):
@@ -151,8 +152,8 @@ def test_a_limited_run_says_that_it_is_not_final():
 
 def test_a_failed_answer_is_left_out_of_the_pair_not_counted_as_wrong():
     found = clear()
-    rows = {name: dict(credits) for name, credits in found.credits.items()}
-    del rows["lora"]["q0"]
+    rows = {name: credits.copy() for name, credits in found.credits.items()}
+    rows["lora"][0, 0] = np.nan
     table = tuple(
         replace(one, counts=replace(one.counts, failed=1, read=199))
         if one.contender == "lora"
@@ -165,7 +166,8 @@ def test_a_failed_answer_is_left_out_of_the_pair_not_counted_as_wrong():
 
 def test_credits_that_do_not_match_the_table_are_refused():
     found = clear()
-    rows = {**found.credits, "lora": {"q0": 1.0}}
+    rows = {**found.credits, "lora": np.full((1, 200), np.nan)}
+    rows["lora"][0, 0] = 1.0
     with pytest.raises(AdvisorError, match="lora: credits for 1 rows, the table says 200"):
         decide(replace(found, credits=rows), POLICY, seed=0)
 

@@ -15,6 +15,7 @@ from advisor.errors import AdvisorError, did_you_mean
 VERBS = {
     "init": "make a folder a workspace, with two tasks and the contenders",
     "run": "measure contenders on tasks, decide, write the report and the winner",
+    "decide": "decide a finished run again under other prices, volumes or margins",
     "report": "write a run's report again in any format, or an index of all runs",
     "gate": "judge a candidate against a champion, with an exit code for CI",
     "ask": "ask a finished run's winner, or any bundle",

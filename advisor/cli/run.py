@@ -40,6 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, metavar="N",
         help="only the first N test rows; the run is marked as not final")
     add("--seed", type=int, help="default: seed of advisor.yaml")
+    add("--seeds", type=int, default=1, metavar="N",
+        help="measure contenders that the seed can change at N seeds (default: 1)")
     add("--model", help="default: model of advisor.yaml")
     add("--out", type=Path, metavar="DIR", help="default: reports/; one folder a task in it")
     add("--engine", choices=["transformers", "fake"], default="transformers",
@@ -94,6 +96,8 @@ def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:
 def _settings(workspace: Workspace, options: argparse.Namespace) -> Settings:
     if options.seed is not None and options.seed < 0:
         raise AdvisorError(f"seed: expected 0 or more, found {options.seed}", fix="--seed 0")
+    if options.seeds < 1:
+        raise AdvisorError(f"seeds: expected 1 or more, found {options.seeds}", fix="--seeds 3")
     given = {"seed": options.seed, "model": options.model}
     changes = {key: value for key, value in given.items() if value is not None}
     return workspace.settings().model_copy(update=changes)
@@ -115,6 +119,7 @@ def _plan(
         folder=(options.out or workspace.reports) / _folder_name(task, options),
         data={name: sha for name, sha in digests(folder).items()
               if name.endswith((".jsonl", ".yaml", ".md", ".txt"))},
+        seeds=options.seeds,
     )
 
 

@@ -86,6 +86,21 @@ def fits(recipe: Recipe, material: Material) -> str:
     return ""
 
 
+def varies(recipe: Recipe) -> bool:
+    """Whether the seed can change what the contender says."""
+    chosen = recipe.prompt.shots > 0 and recipe.prompt.select == "fixed"
+    return isinstance(recipe.weights, LoraWeights) or chosen
+
+
+def rows_learnt(recipe: Recipe, material: Material) -> int:
+    """How many labelled rows a contender could not do without."""
+    if isinstance(recipe.weights, LoraWeights):
+        return len(material.train) + len(material.dev)
+    if recipe.prompt.kind == "none" or (recipe.prompt.shots and recipe.prompt.select == "nearest"):
+        return len(material.train)
+    return recipe.prompt.shots
+
+
 def _free() -> PrepareCost:
     return PrepareCost(seconds=0.0, tokens_trained=0, artefact_bytes=0)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,11 @@ SHAPES = (
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An example and where it stands, as `train.jsonl:3`."""
+    """An example and where it stands, as `train.jsonl:3`; `extras` are the slice columns."""
 
     where: str
     example: Example
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ class RowFaults(Exception):
         self.faults = faults
 
 
-def read_rows(path: Path, spec: ScorerSpec) -> Rows:
+def read_rows(path: Path, spec: ScorerSpec, *, columns: Sequence[str] = ()) -> Rows:
     """All good rows of a JSONL file in file order, and all faults of the others.
 
+    `columns` are further keys that a row may have: text, a number, true or false.
     Blank lines are skipped. A missing file and one without rows are faults. Never
     raises for what the file holds.
     """
@@ -94,9 +96,11 @@ def read_rows(path: Path, spec: ScorerSpec) -> Rows:
             raw = _object(line)
             shape = shape_of(raw)
             mappings[shape.mapping] = None
-            example = _example(raw, shape, default_id=f"{path.stem}:{number}")
+            extras = _extras(raw, columns)
+            rest = {key: value for key, value in raw.items() if key not in extras}
+            example = _example(rest, shape, default_id=f"{path.stem}:{number}")
             check_targets(example, spec)
-            placed.append(Placed(where, example))
+            placed.append(Placed(where, example, extras))
         except RowFaults as bad:
             faults.extend(f"{where}: {fault}" for fault in bad.faults)
     if not lines:
@@ -165,6 +169,24 @@ def _object(line: bytes) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise RowFaults([f"a row must be an object, found {kind_of(raw)}"])
     return raw
+
+
+def _extras(raw: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
+    """The slice columns of a row as text; a column that a row lacks is left out."""
+    found: dict[str, str] = {}
+    faults = []
+    for column in columns:
+        if column not in raw:
+            continue
+        value = raw[column]
+        if isinstance(value, bool | int | float) or (isinstance(value, str) and value.strip()):
+            found[column] = value if isinstance(value, str) else json.dumps(value)
+        else:
+            faults.append(f"{column} must be text, a number, true or false, "
+                          f"found {kind_of(value)}")
+    if faults:
+        raise RowFaults(faults)
+    return found
 
 
 def _example(raw: dict[str, Any], shape: Shape, *, default_id: str) -> Example:

@@ -28,12 +28,16 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
                            fix="use a limit of 1 or more, or none for all rows")
     settings = load(folder / "task.yaml", TaskFile)
     scorer = ScorerSpec(settings.scorer.kind, settings.scorer.fields)
-    splits = {split: read_rows(folder / f"{split}.jsonl", scorer) for split in SPLITS}
+    splits = {split: read_rows(folder / f"{split}.jsonl", scorer, columns=settings.slices)
+              for split in SPLITS}
     corpus = read_corpus(folder / "corpus")
     placed = {split: rows.placed for split, rows in splits.items()}
     faults = [fault for rows in splits.values() for fault in rows.faults]
     faults += corpus.faults
     faults += faults_between(placed, corpus.ids, settings.stop)
+    faults += [f"{row.where}: lacks {column!r}, which `slices` of task.yaml names"
+               for row in placed["test"] for column in settings.slices
+               if column not in row.extras]
     if faults:
         raise Faults(str(folder), faults,
                      fix=f"correct these under {folder}; a good row is {sample(scorer)}")
@@ -43,7 +47,7 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
         dev=_examples(placed["dev"]),
         corpus=corpus.documents,
     )
-    return _task(settings, material, test=_examples(placed["test"])[:limit])
+    return _task(settings, material, placed["test"][:limit])
 
 
 def build_material(
@@ -75,7 +79,8 @@ def build_material(
     )
 
 
-def _task(settings: TaskFile, material: Material, *, test: tuple[Example, ...]) -> Task:
+def _task(settings: TaskFile, material: Material, rows: tuple[Placed, ...]) -> Task:
+    test = _examples(rows)
     scorer = ScorerSpec(settings.scorer.kind, settings.scorer.fields)
     context = Context(
         calls_per_month=settings.context.calls_per_month,
@@ -102,6 +107,9 @@ def _task(settings: TaskFile, material: Material, *, test: tuple[Example, ...]) 
         chance=settings.chance,
         context=context,
         digest=digest(identity),
+        # Like title and source, these change no grade and no comparison.
+        slices={column: {row.example.question.id: row.extras[column] for row in rows}
+                for column in settings.slices},
     )
 
 

@@ -1,34 +1,101 @@
-"""What answering costs, from the seconds the run itself took."""
+"""What a contender costs over the horizon, from the seconds the run itself took."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil, exp, inf
+
 import numpy as np
 
-from advisor.core import Answer, Cost, Policy, Trial
+from advisor.core import Answer, Cost, Policy, PrepareCost, Trial
 from advisor.errors import AdvisorError
 
 SECONDS_PER_HOUR = 3600.0
+_FACTS_A_MONTH = 1e9  # past this interval, in months x rate, nothing is left to go stale
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What answering took, before any price: means over the answers that did not fail.
+
+    Seconds are machine time a call, `latencies_ms` those of the calls made one at a time.
+    """
+
+    seconds: float
+    tokens_in: float
+    tokens_out: float
+    latencies_ms: tuple[float, ...]
+    peak_memory_mib: float
+    prepare: PrepareCost
+
+
+def work(trial: Trial) -> Work:
+    """What one trial took; raises AdvisorError when it has no row or no answer."""
+    usage = [one.usage for one in _answered(trial)]
+    return Work(
+        seconds=float(np.mean([one.seconds for one in usage])),
+        tokens_in=float(np.mean([one.tokens_in for one in usage])),
+        tokens_out=float(np.mean([one.tokens_out for one in usage])),
+        latencies_ms=trial.probe.latencies_ms,
+        peak_memory_mib=trial.probe.peak_memory_mib,
+        prepare=trial.prepare,
+    )
 
 
 def cost(trial: Trial, policy: Policy) -> Cost:
+    """What 1,000 calls of a trial cost, and how long one takes; see `cost_of`."""
+    return cost_of(trial.contender, work(trial), policy, axes=trial.axes)
+
+
+def cost_of(name: str, done: Work, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     """What 1,000 calls cost at the measured throughput, and how long one call takes.
 
-    Means are over the answers that did not fail: tokens, and seconds of machine time.
-    USD per 1,000 calls is price per hour / 3600 x seconds / utilisation x 1000; all-in
-    adds the preparation's seconds at the same hourly price, spread over calls per month
-    x months of the horizon. Percentiles of the one-at-a-time calls are milliseconds, by
-    Hyndman and Fan's type 8.
-
-    Raises AdvisorError when there is no row, no answer, no timed call, or when the
-    policy leaves nothing to divide by.
+    Percentiles of the one-at-a-time calls are milliseconds, by Hyndman and Fan's type 8.
+    Raises AdvisorError when no call was timed, or when the policy leaves nothing to
+    divide by.
     """
-    answers = _answered(trial)
-    latencies = np.asarray(trial.probe.latencies_ms, dtype=np.float64)
+    latencies = np.asarray(done.latencies_ms, dtype=np.float64)
     if not latencies.size:
         raise AdvisorError(
-            f"{trial.contender}: no call was timed, so its latency is unknown",
+            f"{name}: no call was timed, so its latency is unknown",
             fix="set latency_probe to 1 or more in advisor.yaml and run again",
         )
+    # Hyndman and Fan (1996), type 8: unbiased in the median whatever the distribution.
+    p50, p95 = np.percentile(latencies, [50, 95], method="median_unbiased")
+    bare = Cost(
+        usd_per_1k=0.0,
+        usd_per_1k_all_in=0.0,
+        p50_ms=float(p50),
+        p95_ms=float(p95),
+        probe_n=latencies.size,
+        tokens_in=done.tokens_in,
+        tokens_out=done.tokens_out,
+        seconds_per_call=done.seconds,
+        peak_memory_mib=done.peak_memory_mib,
+        prepare_seconds=done.prepare.seconds,
+        artefact_bytes=done.prepare.artefact_bytes,
+        tuning_seconds=done.prepare.tuning_seconds,
+        rows_learnt=done.prepare.rows_learnt,
+    )
+    return priced(bare, policy, axes=axes)
+
+
+def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
+    """The same measurements at this policy's prices, volume, churn and horizon.
+
+    USD per 1,000 calls is price per hour / 3600 x seconds / utilisation x 1000. All-in adds
+    what does not grow with the calls, spread over calls per month x months of the horizon:
+
+        rows learnt x price of a label x (1 + retunes x share of the facts that changed)
+        + price per second x (tuning x (1 + retunes) + other preparation x (1 + reindexes))
+
+    What holds facts is renewed before `stale_share` of them are stale on average: the
+    index of a contender that reads, the weights of a tuned one that does not. Tuned weights
+    are also tuned again when the base model is replaced.
+    Raises AdvisorError when the policy leaves nothing to divide by.
+    """
     calls = policy.calls_per_month * policy.horizon_months
     if calls <= 0 or policy.utilisation <= 0:
         raise AdvisorError(
@@ -36,25 +103,50 @@ def cost(trial: Trial, policy: Policy) -> Cost:
             "both must be above 0",
             fix="correct calls_per_month, horizon_months or utilisation in advisor.yaml",
         )
-    seconds = float(np.mean([one.usage.seconds for one in answers]))
+    tuned = measured.tuning_seconds > 0
+    reads = axes.get("retrieval", "none") not in ("none", "-", "")
+    months = renewal_months(policy.churn_per_month, policy.stale_share)
+    renewals = _again(policy.horizon_months, months)
+    by_facts = renewals if tuned and not reads else 0
+    retunes = by_facts + (_again(policy.horizon_months, policy.base_replaced_months or inf)
+                          if tuned else 0)
+    reindexes = renewals if reads else 0
+    changed = 1 - exp(-policy.churn_per_month * months) if by_facts else 0.0
     per_second = policy.usd_per_machine_hour / SECONDS_PER_HOUR
-    serving = per_second * seconds / policy.utilisation * 1000
-    preparing = per_second * trial.prepare.seconds / calls * 1000
-    # Hyndman and Fan (1996), type 8: unbiased in the median whatever the distribution.
-    p50, p95 = np.percentile(latencies, [50, 95], method="median_unbiased")
-    return Cost(
-        usd_per_1k=serving,
-        usd_per_1k_all_in=serving + preparing,
-        p50_ms=float(p50),
-        p95_ms=float(p95),
-        probe_n=latencies.size,
-        tokens_in=float(np.mean([one.usage.tokens_in for one in answers])),
-        tokens_out=float(np.mean([one.usage.tokens_out for one in answers])),
-        seconds_per_call=seconds,
-        peak_memory_mib=trial.probe.peak_memory_mib,
-        prepare_seconds=trial.prepare.seconds,
-        artefact_bytes=trial.prepare.artefact_bytes,
+    other = max(0.0, measured.prepare_seconds - measured.tuning_seconds)
+    fixed = policy.usd_per_label * measured.rows_learnt * (1 + by_facts * changed)
+    fixed += per_second * (measured.tuning_seconds * (1 + retunes) + other * (1 + reindexes))
+    serving = per_second * measured.seconds_per_call / policy.utilisation * 1000
+    return replace(
+        measured, usd_per_1k=serving, usd_per_1k_all_in=serving + fixed / calls * 1000,
+        fixed_usd=fixed, retunes=retunes, reindexes=reindexes,
     )
+
+
+def stale(rate: float, months: float) -> float:
+    """The mean share of stale facts when facts change at `rate` a month and what holds them
+    is renewed every `months`: 1 - (1 - e^-lt) / (lt)."""
+    spent = rate * months
+    return 0.0 if spent < 1e-12 else 1 - (1 - exp(-spent)) / spent
+
+
+@cache
+def renewal_months(rate: float, share: float) -> float:
+    """The longest interval of renewal at which no more than `share` is stale on average."""
+    if rate <= 0:
+        return inf
+    low, high = 0.0, _FACTS_A_MONTH
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if stale(1.0, middle) <= share else (low, middle)
+    return low / rate
+
+
+def _again(horizon: float, months: float) -> int:
+    """How often something is renewed within the horizon, the first time not counted."""
+    if months == inf:
+        return 0
+    return max(0, ceil(horizon / months - 1e-9) - 1)
 
 
 def _answered(trial: Trial) -> list[Answer]:

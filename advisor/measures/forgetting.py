@@ -1,19 +1,19 @@
 """What tuning cost elsewhere: retention suites, paired by item, and one pooled gate.
 
 No suite here is large enough to show a margin of a few points by itself, so the suites
-are shown one by one and gated together.
+are shown one by one and gated together; those that the policy protects must hold alone too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import sqrt
-
-from scipy import stats as distributions
 
 from advisor.core import Forgetting, GateState, Measure, Policy, SuiteChange, SuiteScores
 from advisor.errors import AdvisorError
-from advisor.stats import Difference, compare, measure, upper_bound
+from advisor.stats import Difference, compare, lower_bound, measure, upper_bound
+from advisor.stats.spread import t
 
 GATE_ALPHA = 0.05  # one-sided; the procedure fixes 95% whatever the report's alpha is
 CLEARANCE = 2.0  # margins above chance before a suite could show a loss of one margin
@@ -36,12 +36,18 @@ def forgetting(
     chance nowhere (all suites are then pooled, to be shown).
 
     Suites are `shown`, or `cannot_gate` when the base does not clear chance by two
-    margins. Accuracies are 0..1, losses are positive; bits per byte are in bits.
+    margins. One that the policy protects is gated alone, at its own margin and by its own
+    bounds. Accuracies are 0..1, losses are positive; bits per byte are in bits.
 
-    Raises AdvisorError when suites or items are missing on one side, or when there is
-    no accuracy suite.
+    Raises AdvisorError when suites or items are missing on one side, when there is no
+    accuracy suite, or when a protected suite was not measured.
     """
     _same_suites(base, tuned)
+    if missing := sorted(policy.protect.keys() - base.keys()):
+        raise AdvisorError(
+            f"policy.protect names {', '.join(missing)}, which was not measured",
+            fix="list it under `retention` in advisor.yaml, or protect it no more",
+        )
     suites: list[SuiteChange] = []
     gated: list[tuple[SuiteChange, Difference]] = []
     shown: list[tuple[SuiteChange, Difference]] = []
@@ -59,6 +65,25 @@ def forgetting(
             fix="add a suite with metric acc under `retention` in advisor.yaml",
         )
     return Forgetting(_pooled(gated or shown, policy, gates=bool(gated)), tuple(suites))
+
+
+def regated(found: Forgetting, policy: Policy) -> Forgetting:
+    """The same drops under other margins; the bounds stay those that were measured."""
+    pooled = found.pooled
+    if pooled.state != "cannot_gate":
+        state = _state(pooled.upper, pooled.lower, policy.retention_margin)
+        pooled = replace(pooled, state=state)
+    pooled = replace(pooled, margin=policy.retention_margin)
+    return Forgetting(pooled, tuple(_protected(one, policy) for one in found.suites))
+
+
+def _protected(change: SuiteChange, policy: Policy) -> SuiteChange:
+    """The suite's own gate, when the policy protects it."""
+    margin = policy.protect.get(change.suite)
+    if change.state == "cannot_gate":
+        return replace(change, margin=margin)
+    state = "shown" if margin is None else _state(change.upper, change.lower, margin)
+    return replace(change, margin=margin, state=state)
 
 
 def suspicious(change: Forgetting) -> bool:
@@ -97,7 +122,8 @@ def _accuracy(
     drop = compare(base.values, tuned.values, groups={one: one for one in ids}, alpha=policy.alpha)
     before = measure([base.values[one] for one in ids], ids, seed=seed, alpha=policy.alpha)
     after = measure([tuned.values[one] for one in ids], ids, seed=seed, alpha=policy.alpha)
-    clear = before.low > base.chance + CLEARANCE * policy.retention_margin
+    margin = policy.protect.get(base.suite, policy.retention_margin)
+    clear = before.low > base.chance + CLEARANCE * margin
     change = SuiteChange(
         suite=base.suite,
         metric=base.metric,
@@ -109,8 +135,9 @@ def _accuracy(
         state="shown" if clear else "cannot_gate",
         lost=sum(base.values[one] > tuned.values[one] for one in ids),
         gained=sum(base.values[one] < tuned.values[one] for one in ids),
+        lower=lower_bound(drop, GATE_ALPHA),
     )
-    return change, drop
+    return _protected(change, policy), drop
 
 
 def _bits(base: SuiteScores, tuned: SuiteScores, policy: Policy, *, seed: int) -> SuiteChange:
@@ -120,18 +147,21 @@ def _bits(base: SuiteScores, tuned: SuiteScores, policy: Policy, *, seed: int) -
         return measure(values, ids, seed=seed, alpha=alpha, bounded=False)
 
     rises = [tuned.values[one] - base.values[one] for one in ids]
-    return SuiteChange(
+    bounds = shown(rises, 2 * GATE_ALPHA)
+    change = SuiteChange(
         suite=base.suite,
         metric=base.metric,
         base=shown([base.values[one] for one in ids], policy.alpha),
         tuned=shown([tuned.values[one] for one in ids], policy.alpha),
         drop=shown(rises, policy.alpha),
-        upper=shown(rises, 2 * GATE_ALPHA).high,
+        upper=bounds.high,
         margin=None,
         state="shown",
         lost=0,
         gained=0,
+        lower=bounds.low,
     )
+    return _protected(change, policy)
 
 
 def _pooled(
@@ -145,8 +175,8 @@ def _pooled(
     freedom = max(1, sum(change.drop.n - 1 for change in changes))
     drop = sum(change.drop.value for change in changes) / many
     items = sum(change.drop.n for change in changes)
-    reach = float(distributions.t.ppf(1 - GATE_ALPHA, freedom)) * error
-    half = float(distributions.t.ppf(1 - policy.alpha / 2, freedom)) * error
+    reach = t(1 - GATE_ALPHA, freedom) * error
+    half = t(1 - policy.alpha / 2, freedom) * error
     return SuiteChange(
         suite="pooled",
         metric="acc",
@@ -155,16 +185,18 @@ def _pooled(
         drop=Measure(drop, drop - half, drop + half, items),
         upper=drop + reach,
         margin=policy.retention_margin,
-        state=_state(drop, reach, policy.retention_margin) if gates else "cannot_gate",
+        state=_state(drop + reach, drop - reach, policy.retention_margin)
+        if gates else "cannot_gate",
         lost=sum(change.lost for change in changes),
         gained=sum(change.gained for change in changes),
+        lower=drop - reach,
     )
 
 
-def _state(drop: float, reach: float, margin: float) -> GateState:
-    if drop + reach <= margin:
+def _state(upper: float, lower: float, margin: float) -> GateState:
+    if upper <= margin:
         return "pass"
-    return "fail" if drop - reach > margin else "inconclusive"
+    return "fail" if lower > margin else "inconclusive"
 
 
 def _mean(measures: Sequence[Measure]) -> Measure:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Literal
+
+import numpy as np
 
 from advisor.core import (
     UNCHANGED,
@@ -12,15 +15,18 @@ from advisor.core import (
     Forgetting,
     Measure,
     Policy,
-    Row,
+    PrepareCost,
     Standing,
+    SuiteChange,
     SuiteScores,
     Trial,
 )
 from advisor.errors import AdvisorError
-from advisor.measures.cost import cost
-from advisor.measures.forgetting import forgetting
-from advisor.stats import measure
+from advisor.measures.cost import Work, cost_of, priced
+from advisor.measures.forgetting import forgetting, regated
+from advisor.measures.marks import Marks, counts, marks
+from advisor.stats import coded, measure_seeds
+from advisor.stats.spread import Codes, Floats
 
 
 def standing(
@@ -31,74 +37,135 @@ def standing(
     primary: str,
     seed: int,
 ) -> Standing:
-    """What one trial amounts to under the policy, with every violated constraint named.
+    """What one trial amounts to under the policy; see `standing_of`."""
+    _graded(trial.contender, counts(trial.rows))
+    codes = coded([row.example.group for row in trial.rows])
+    return standing_of([marks(trial)], codes, policy, base_retention, primary=primary, seed=seed)
 
-    Quality is the mean credit, 0..1, over the answers that could be graded, clustered by
-    the rows' groups; parts likewise. `primary` names the grade part that is the credit.
-    A trial without retention scores has the base's weights: forgetting is "unchanged".
+
+def standing_of(
+    trials: Sequence[Marks],
+    codes: Codes,
+    policy: Policy,
+    base_retention: Mapping[str, SuiteScores] | None,
+    *,
+    primary: str,
+    seed: int,
+) -> Standing:
+    """What one contender amounts to under the policy, with every violated constraint named.
+
+    `trials` are its seeds, the one that would ship first; `codes` numbers each item's
+    cluster. Quality is the mean credit, 0..1, over the items graded at every seed; parts
+    likewise. With several seeds the interval is that of the recipe: items and seeds are
+    both drawn. Costs are means over the seeds, latencies those of all. Forgetting is that
+    of the first seed, and a seed whose forgetting fails bars the contender too. A trial
+    without retention scores has the base's weights: forgetting is "unchanged". `primary`
+    names the grade part that is the credit; `seed` draws the bits-per-byte intervals.
 
     Raises AdvisorError when nothing was graded, when no grade has the part `primary`, or
     when there are retention scores but none of the base to pair them with.
     """
-    graded = [row for row in trial.rows if row.grade.credit is not None]
-    if not graded:
-        raise AdvisorError(
-            f"{trial.contender}: none of {len(trial.rows)} answers could be graded",
-            fix="look at the failures in the run's rows, then run it again",
-        )
-    parts = _parts(graded, policy.alpha, seed=seed)
+    first, total = trials[0], _total([one.counts for one in trials])
+    _graded(first.contender, total)
+    parts = {name: _mean([one.parts[name] for one in trials], codes, policy)
+             for name in first.parts if all(name in one.parts for one in trials)}
     if primary not in parts:
         raise AdvisorError(
-            f"{trial.contender}: no grade has the primary metric {primary!r}, "
+            f"{first.contender}: no grade has the primary metric {primary!r}, "
             f"found: {', '.join(sorted(parts)) or 'none'}",
             fix="name one of the found metrics as `primary` in task.yaml",
         )
-    counts, priced = _counts(trial.rows), cost(trial, policy)
-    changed = _changed(trial, policy, base_retention, seed=seed)
-    credits = [row.grade.credit for row in graded if row.grade.credit is not None]
-    return Standing(
-        contender=trial.contender,
-        quality=measure(credits, _groups(graded), seed=seed, alpha=policy.alpha),
+    changed = [_changed(one, policy, base_retention, seed=seed) for one in trials]
+    done = _work([one.work for one in trials])
+    bare = Standing(
+        contender=first.contender,
+        quality=_mean([one.credits for one in trials], codes, policy),
         parts=parts,
-        counts=counts,
-        forgetting=changed,
-        cost=priced,
-        axes=trial.axes,
-        barred_by=(
-            *_forgetting_bars(changed),
-            *_latency_bars(priced, policy),
-            *_failure_bars(counts, policy),
+        counts=total,
+        forgetting=changed[0],
+        cost=cost_of(first.contender, done, policy, axes=first.axes),
+        axes=first.axes,
+        barred_by=(),
+    )
+    others = [f"at seed {one.seed}, {bar}" for one, found in zip(trials[1:], changed[1:],
+              strict=True) for bar in forgetting_bars(found) if bar.startswith("forgetting: ")]
+    return replace(bare, barred_by=(*bars(bare, policy), *others))
+
+
+def under(found: Standing, policy: Policy) -> Standing:
+    """The same measurements under other prices, limits and margins.
+
+    Intervals stay at the alpha they were made with; so does what another seed forgot.
+    """
+    changed = found.forgetting
+    if isinstance(changed, Forgetting):
+        changed = regated(changed, policy)
+    cost = priced(found.cost, policy, axes=found.axes)
+    again = replace(found, cost=cost, forgetting=changed)
+    seeds = tuple(bar for bar in found.barred_by if bar.startswith("at seed "))
+    return replace(again, barred_by=(*bars(again, policy), *seeds))
+
+
+def bars(found: Standing, policy: Policy) -> tuple[str, ...]:
+    """Each constraint that the contender violates, with its figures."""
+    return (
+        *forgetting_bars(found.forgetting),
+        *_latency_bars(found.cost, policy),
+        *_failure_bars(found.counts, policy),
+    )
+
+
+def _graded(name: str, total: Counts) -> None:
+    if total.failed == total.asked:
+        raise AdvisorError(
+            f"{name}: none of {total.asked} answers could be graded",
+            fix="look at the failures in the run's rows, then run it again",
+        )
+
+
+def _mean(values: Sequence[Floats], codes: Codes, policy: Policy) -> Measure:
+    """The mean over the items that every seed has a value for."""
+    table = np.stack(values)
+    kept = np.isfinite(table).all(axis=0)
+    if not kept.any():
+        return Measure(float("nan"), float("nan"), float("nan"), 0)
+    inside = table[:, kept]
+    if inside.min() < 0 or inside.max() > 1:
+        raise AdvisorError(
+            f"credits run from {inside.min():g} to {inside.max():g}, expected 0..1",
+            fix="make the scorer return credits between 0 and 1",
+        )
+    return measure_seeds(inside, codes[kept], alpha=policy.alpha)
+
+
+def _total(found: Sequence[Counts]) -> Counts:
+    return Counts(*(sum(getattr(one, field.name) for one in found) for field in fields(Counts)))
+
+
+def _work(done: Sequence[Work]) -> Work:
+    """What one seed takes on average, with the latencies of all."""
+    def mean(values: Sequence[float]) -> float:
+        return sum(values) / len(values)
+
+    prepares = [one.prepare for one in done]
+    return Work(
+        seconds=mean([one.seconds for one in done]),
+        tokens_in=mean([one.tokens_in for one in done]),
+        tokens_out=mean([one.tokens_out for one in done]),
+        latencies_ms=tuple(value for one in done for value in one.latencies_ms),
+        peak_memory_mib=max(one.peak_memory_mib for one in done),
+        prepare=PrepareCost(
+            seconds=mean([one.seconds for one in prepares]),
+            tokens_trained=prepares[0].tokens_trained,
+            artefact_bytes=prepares[0].artefact_bytes,
+            tuning_seconds=mean([one.tuning_seconds for one in prepares]),
+            rows_learnt=prepares[0].rows_learnt,
         ),
     )
 
 
-def _groups(rows: Sequence[Row]) -> list[str]:
-    return [row.example.group for row in rows]
-
-
-def _parts(graded: Sequence[Row], alpha: float, *, seed: int) -> dict[str, Measure]:
-    found = {}
-    for name in sorted({part for row in graded for part in row.grade.parts}):
-        rows = [row for row in graded if name in row.grade.parts]
-        values = [row.grade.parts[name] for row in rows]
-        found[name] = measure(values, _groups(rows), seed=seed, alpha=alpha)
-    return found
-
-
-def _counts(rows: Sequence[Row]) -> Counts:
-    statuses = [row.grade.status for row in rows]
-    return Counts(
-        asked=len(rows),
-        read=statuses.count("read"),
-        empty=statuses.count("empty"),
-        unreadable=statuses.count("unreadable"),
-        failed=statuses.count("failed"),
-        shortened_prompts=sum(bool(row.answer.dropped) for row in rows),
-    )
-
-
 def _changed(
-    trial: Trial,
+    trial: Marks,
     policy: Policy,
     base_retention: Mapping[str, SuiteScores] | None,
     *,
@@ -115,33 +182,50 @@ def _changed(
     return forgetting(base_retention, trial.retention, policy, seed=seed)
 
 
-def _forgetting_bars(changed: Forgetting | Literal["unchanged"]) -> tuple[str, ...]:
+def forgetting_bars(changed: Forgetting | Literal["unchanged"]) -> tuple[str, ...]:
+    """What the pooled gate and the protected suites have against a contender."""
     if not isinstance(changed, Forgetting):
         return ()
     pooled = changed.pooled
     if pooled.state == "cannot_gate":
-        return ("forgetting cannot be judged: the base model is at chance on every suite",)
-    assert pooled.margin is not None, "the pooled gate always has a margin"
-    moved = "fell" if pooled.drop.value >= 0 else "rose"
+        found = ["forgetting cannot be judged: the base model is at chance on every suite"]
+    else:
+        found = _gate_bars(pooled, "retention accuracy")
+    for one in changed.suites:
+        if one.margin is not None:
+            what = "bits per byte of" if one.metric == "bits_per_byte" else "accuracy on"
+            found += _gate_bars(one, f"{what} the protected suite {one.suite}")
+    return tuple(found)
+
+
+def _gate_bars(change: SuiteChange, what: str) -> list[str]:
+    assert change.margin is not None, "a gate has a margin"
+    if change.state == "cannot_gate":
+        return [f"forgetting cannot be judged: {what}: the base model is too close to chance"]
+    bits = change.metric == "bits_per_byte"
+    size, unit = (1.0, "") if bits else (100.0, " points")
+    places = 3 if bits else 1
+    moved = "fell" if (change.drop.value >= 0) != bits else "rose"
     figures = (
-        f"retention accuracy {moved} by {abs(pooled.drop.value) * 100:.1f} points "
-        f"(95% upper bound {pooled.upper * 100:.1f}, margin {pooled.margin * 100:.1f})"
+        f"{what} {moved} by {abs(change.drop.value) * size:.{places}f}{unit} "
+        f"(95% upper bound {change.upper * size:.{places}f}, "
+        f"margin {change.margin * size:.{places}f})"
     )
-    if pooled.state == "fail":
-        return (f"forgetting: {figures}",)
-    return (f"forgetting inconclusive: {figures}",) if pooled.state == "inconclusive" else ()
+    if change.state == "fail":
+        return [f"forgetting: {figures}"]
+    return [f"forgetting inconclusive: {figures}"] if change.state == "inconclusive" else []
 
 
-def _latency_bars(priced: Cost, policy: Policy) -> tuple[str, ...]:
+def _latency_bars(cost: Cost, policy: Policy) -> tuple[str, ...]:
     limit = policy.latency_limit_ms
-    if limit is None or priced.p95_ms <= limit:
+    if limit is None or cost.p95_ms <= limit:
         return ()
-    return (f"p95 latency {priced.p95_ms:.0f} ms over the limit {limit:.0f} ms",)
+    return (f"p95 latency {cost.p95_ms:.0f} ms over the limit {limit:.0f} ms",)
 
 
-def _failure_bars(counts: Counts, policy: Policy) -> tuple[str, ...]:
-    if counts.failed <= policy.max_failed * counts.asked:
+def _failure_bars(total: Counts, policy: Policy) -> tuple[str, ...]:
+    if total.failed <= policy.max_failed * total.asked:
         return ()
     return (
-        f"{counts.failed} of {counts.asked} answers failed (limit {policy.max_failed * 100:g}%)",
+        f"{total.failed} of {total.asked} answers failed (limit {policy.max_failed * 100:g}%)",
     )

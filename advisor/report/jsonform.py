@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from advisor.core import (
@@ -15,6 +16,7 @@ from advisor.core import (
     Standing,
     SuiteChange,
     Task,
+    Verdict,
 )
 from advisor.report.figures import known
 from advisor.report.model import Report, first_trials, ranked, visible
@@ -24,10 +26,18 @@ VERSION = 1
 
 def verdict_json(report: Report) -> dict[str, Any]:
     """The verdict as plain data, best quality first; what was not measured is null."""
-    verdict = report.verdict
+    registered = report.run.get("registration")
     return {
         "version": VERSION,
         "task": _task(report.task),
+        **verdict_data(report.verdict),
+        **({"registration": _registered(registered)} if isinstance(registered, Mapping) else {}),
+    }
+
+
+def verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """A verdict without its task: standings best quality first, and the outlook."""
+    return {
         "outcome": verdict.outcome,
         "winner": verdict.winner,
         "because": list(verdict.because),
@@ -35,7 +45,24 @@ def verdict_json(report: Report) -> dict[str, Any]:
         "final": verdict.final,
         "standings": [_standing(one) for one in ranked(verdict)],
         "comparisons": [_comparison(one) for one in verdict.comparisons],
+        **({"outlook": _plain(asdict(verdict.outlook))} if verdict.outlook else {}),
+        **({"seeds": [_plain(asdict(one)) for one in verdict.seeds]} if verdict.seeds else {}),
+        **({"slices": [_plain(asdict(one)) for one in verdict.slices]} if verdict.slices else {}),
     }
+
+
+def _registered(found: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {str(key): [_plain(one) for one in pair] for key, pair in found["changed"].items()}
+    return {"hash": found["hash"], "answers_before": found["answers_before"], "changed": changed}
+
+
+def _plain(value: Any) -> Any:
+    """Nested data with null for every number that was not measured or has no end."""
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def page_data(report: Report) -> dict[str, Any]:
@@ -135,6 +162,7 @@ def _change(change: SuiteChange) -> dict[str, Any]:
         "tuned": _measure(change.tuned),
         "drop": _measure(change.drop),
         "upper": _number(change.upper),
+        "lower": _number(change.lower),
         "margin": _number(change.margin),
         "state": change.state,
         "lost": change.lost,
@@ -155,6 +183,11 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "peak_memory_mib": _number(cost.peak_memory_mib),
         "prepare_seconds": _number(cost.prepare_seconds),
         "artefact_bytes": _number(cost.artefact_bytes),
+        "tuning_seconds": _number(cost.tuning_seconds),
+        "rows_learnt": cost.rows_learnt,
+        "fixed_usd": _number(cost.fixed_usd),
+        "retunes": cost.retunes,
+        "reindexes": cost.reindexes,
     }
 
 

@@ -128,6 +128,11 @@ class Journal:
         rows = self._rows("SELECT key, payload, checksum FROM stages WHERE key = ?", [key])
         return self._checked(*rows[0]) if rows else None
 
+    def answered(self) -> int:
+        """How many answers are stored, of whatever run."""
+        [[count]] = self._rows("SELECT count(*) FROM answers", [])
+        return int(count)
+
     def integrity(self) -> str:
         """`ok`, or what SQLite's own check of the whole file found."""
         rows = self._rows("PRAGMA integrity_check", [])

@@ -38,6 +38,8 @@ class Plan:
     final: bool
     folder: Path
     data: Mapping[str, str]
+    # Contenders that the seed can change are measured at this many, from `seed` upwards.
+    seeds: int = 1
     # Stages by content key, shared by the plans of one command: the base model's
     # retention is the same for every task.
     shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -57,7 +59,17 @@ class Plan:
             calls_per_month=self.task.context.calls_per_month,
             usd_per_machine_hour=prices.machine_hour,
             utilisation=prices.utilisation,
+            protect=_protected(rules.protect, rules.retention_margin),
+            value_per_correct=rules.value_per_correct,
+            churn_per_month=self.task.context.churn_per_month,
+            stale_share=rules.stale_share,
+            base_replaced_months=rules.base_replaced_months,
+            usd_per_label=prices.label,
         )
+
+
+def _protected(given: Mapping[str, float] | tuple[str, ...], margin: float) -> dict[str, float]:
+    return dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, margin)
 
 
 class Watch(Protocol):
@@ -97,6 +109,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "model": {"name": plan.tools.engine.name, "digest": plan.tools.engine.digest},
         "embedder": {"name": plan.tools.embedder.name, "digest": plan.tools.embedder.digest},
         "seed": plan.seed,
+        "seeds": plan.seeds,
         "final": plan.final,
         "contenders": {
             name: {"digest": recipe_digest(recipe), **recipe.model_dump(mode="json")}

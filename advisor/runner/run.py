@@ -7,23 +7,24 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from advisor import report
-from advisor.config import LoraWeights
-from advisor.contenders.recipe import fits
+from advisor.config import LoraWeights, Recipe
+from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
-from advisor.decide import Evidence, decide
+from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy
-from advisor.measures.forgetting import suspicious
-from advisor.measures.standing import standing
+from advisor.measures.marks import marks
 from advisor.runner.journal import Journal, JournalError, RunLock
+from advisor.runner.ledger import Ledger, keep
 from advisor.runner.plan import Plan, Watch, describe
-from advisor.runner.trial import base_retention, run_trial
+from advisor.runner.registration import register
+from advisor.runner.trial import base_retention, folder_name, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def run(plan: Plan, watch: Watch) -> Finished:
                if (reason := fits(recipe, plan.task.material))}
     entered = {name: recipe for name, recipe in plan.recipes.items() if name not in skipped}
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
-        watch.begin(entered, len(plan.task.test))
+        registration = register(plan, journal)
+        watch.begin(_labels(plan, entered), len(plan.task.test))
         trials, notes, failed = _trials(plan, journal, watch)
         if not trials:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
@@ -64,46 +66,62 @@ def run(plan: Plan, watch: Watch) -> Finished:
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
             base = base_retention(plan, journal)
-        verdict = verdict_of(plan, trials, base, whole=not failed)
+        case = case_of(plan, trials, base, whole=not failed)
+        verdict = conclude(case, plan.policy)
+        keep(journal, Ledger(plan.task.name, plan.task.title, case, plan.policy, registration))
         # Nothing here may differ when the same command is given again.
-        described = {**describe(plan), "measured": notes, "failed": failed, "skipped": skipped}
+        described = {**describe(plan), "registration": asdict(registration), "measured": notes,
+                     "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described)
     return Finished(verdict, plan.folder, failed, skipped)
+
+
+def _seeds(plan: Plan, name: str) -> range:
+    """The seeds that a contender is measured at: one where a seed changes nothing."""
+    return range(plan.seed, plan.seed + (plan.seeds if varies(plan.recipes[name]) else 1))
+
+
+def _labels(plan: Plan, entered: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    return {folder_name(name, seed, plan): recipe
+            for name, recipe in entered.items() for seed in _seeds(plan, name)}
 
 
 def _trials(
     plan: Plan, journal: Journal, watch: Watch
 ) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str]]:
     trials, notes, failed = [], {}, {}
-    for name, recipe in plan.recipes.items():
-        if fits(recipe, plan.task.material):
-            continue
+    wanted = [(name, recipe, seed) for name, recipe in plan.recipes.items()
+              if not fits(recipe, plan.task.material) for seed in _seeds(plan, name)]
+    for name, recipe, seed in wanted:
+        label = folder_name(name, seed, plan)
         try:
-            trial, notes[name] = run_trial(name, recipe, plan=plan, journal=journal, watch=watch)
+            trial, notes[label] = run_trial(
+                name, recipe, seed=seed, plan=plan, journal=journal, watch=watch
+            )
         except (Busy, JournalError):
             raise  # these stop the whole run: nothing more can be kept
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            failed[name] = f"{error.filename or 'a file'}: {error.strerror or error}"
-            watch.finish(name, "could not be measured")
+            failed[label] = f"{error.filename or 'a file'}: {error.strerror or error}"
+            watch.finish(label, "could not be measured")
         except AdvisorError as error:
-            failed[name] = str(error)
-            watch.finish(name, "could not be measured")
+            failed[label] = str(error)
+            watch.finish(label, "could not be measured")
         except Exception as error:  # one contender's crash must not cost the others
-            log.exception("%s crashed", name)
-            failed[name] = f"crashed with {type(error).__name__}: {error}"
-            watch.finish(name, "crashed")
+            log.exception("%s crashed", label)
+            failed[label] = f"crashed with {type(error).__name__}: {error}"
+            watch.finish(label, "crashed")
         else:
             if all(row.grade.credit is None for row in trial.rows):
-                failed[name] = (
+                failed[label] = (
                     f"none of {len(trial.rows)} answers could be graded; the first: "
                     f"{trial.rows[0].answer.failure}"
                 )
-                watch.finish(name, "could not be measured")
+                watch.finish(label, "could not be measured")
                 continue
             trials.append(trial)
-            watch.finish(name, _said(trial))
+            watch.finish(label, _said(trial))
     return tuple(trials), notes, failed
 
 
@@ -112,35 +130,31 @@ def _said(trial: Trial) -> str:
     return f"{sum(credits) / len(credits):.3f}" if credits else "nothing could be graded"
 
 
+def case_of(
+    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
+) -> Case:
+    """What a verdict is made from; `whole` is False when a contender could not be measured."""
+    task = plan.task
+    floors = [trial.contender for trial in trials
+              if plan.recipes[trial.contender].prompt.kind == "none"]
+    return Case(
+        primary=task.primary,
+        groups=tuple(example.group for example in task.test),
+        slices={column: tuple(values[example.question.id] for example in task.test)
+                for column, values in task.slices.items()},
+        trials=tuple(marks(trial) for trial in trials),
+        base=base,
+        floor=floors[0] if floors else None,
+        final=plan.final and whole,
+        seed=plan.seed,
+    )
+
+
 def verdict_of(
     plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
 ) -> Verdict:
-    """The verdict of a run; `whole` is False when a contender could not be measured."""
-    policy, task = plan.policy, plan.task
-    standings = tuple(
-        standing(trial, policy, base, primary=task.primary, seed=plan.seed) for trial in trials
-    )
-    for place in standings:
-        if place.forgetting != "unchanged" and suspicious(place.forgetting):
-            raise AdvisorError(
-                f"{place.contender}: its tuned weights score exactly as the base on every "
-                "retention item; the adapter was probably not applied",
-                fix=f"delete {plan.folder} and run again; if it stays, report it as a bug",
-            )
-    credits = {
-        trial.contender: {
-            row.example.question.id: row.grade.credit
-            for row in trial.rows
-            if row.grade.credit is not None
-        }
-        for trial in trials
-    }
-    groups = {example.question.id: example.group for example in task.test}
-    floors = [trial.contender for trial in trials
-              if plan.recipes[trial.contender].prompt.kind == "none"]
-    evidence = Evidence(credits, groups, standings, floors[0] if floors else None,
-                        plan.final and whole)
-    return decide(evidence, policy, seed=plan.seed)
+    """The verdict of a run, as `case_of` puts it."""
+    return conclude(case_of(plan, trials, base, whole=whole), plan.policy)
 
 
 def _write(
@@ -155,7 +169,9 @@ def _write(
     if verdict.winner is None:
         shutil.rmtree(winner, ignore_errors=True)
         return
-    pack(plan.folder / "contenders" / verdict.winner / "system", winner, _origin(plan, verdict))
+    shipped = next(t.seed for t in trials if t.contender == verdict.winner)
+    system = plan.folder / "contenders" / folder_name(verdict.winner, shipped, plan) / "system"
+    pack(system, winner, _origin(plan, verdict))
 
 
 def _origin(plan: Plan, verdict: Verdict) -> Origin:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.config import LoraWeights, Recipe
-from advisor.contenders.recipe import prepare, reopen
+from advisor.contenders.recipe import prepare, reopen, rows_learnt
 from advisor.core import Answer, PrepareCost, Probe, Question, Row, SuiteScores, System, Trial
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines import memory
@@ -50,22 +50,27 @@ class Opened:
         return self._live
 
 
+def folder_name(name: str, seed: int, plan: Plan) -> str:
+    """The folder below `contenders/` of one contender at one seed."""
+    return name if seed == plan.seed else f"{name}@{seed}"
+
+
 def run_trial(
-    name: str, recipe: Recipe, *, plan: Plan, journal: Journal, watch: Watch
+    name: str, recipe: Recipe, *, seed: int, plan: Plan, journal: Journal, watch: Watch
 ) -> tuple[Trial, Mapping[str, Any]]:
-    """The trial, and what was noted while measuring it (for run.yaml).
+    """The trial at one seed, and what was noted while measuring it (for run.yaml).
 
     Raises AdvisorError when the contender cannot be prepared or asked.
     """
     key = AnswerKey(
         contender=name,
-        seed=plan.seed,
+        seed=seed,
         recipe=recipe_digest(recipe),
         engine=digest([plan.tools.engine.digest, plan.tools.embedder.digest]),
         material=plan.task.material.digest,
         code=plan.code,
     )
-    folder = plan.folder / "contenders" / name
+    folder = plan.folder / "contenders" / folder_name(name, seed, plan)
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
     # From here on the identity is that of the artefact itself: answers of an adapter
     # that was lost and trained anew are never mixed with the old one's.
@@ -112,7 +117,8 @@ def trial_of(
     )
     trial = Trial(
         contender=name, seed=key.seed, digest=key.recipe, rows=rows, retention=None,
-        prepare=_cost(cost), axes=recipe.axes, probe=_latencies(probe),
+        prepare=replace(_cost(cost), rows_learnt=rows_learnt(recipe, task.material)),
+        axes=recipe.axes, probe=_latencies(probe),
     )
     return trial, probe["others"]
 
@@ -140,7 +146,7 @@ def _cost(stored: Mapping[str, Any]) -> PrepareCost:
 def _prepared(
     recipe: Recipe, key: AnswerKey, *, plan: Plan, journal: Journal, watch: Watch
 ) -> tuple[Opened, Mapping[str, Any]]:
-    folder = plan.folder / "contenders" / key.contender
+    folder = plan.folder / "contenders" / folder_name(key.contender, key.seed, plan)
     system_folder = folder / "system"
     stage = key.stage("prepare")
     stored = journal.stage(stage)
@@ -152,14 +158,15 @@ def _prepared(
     system_folder.mkdir(parents=True)
     started = time.perf_counter()
     made = prepare(
-        recipe, plan.task.material, tools=plan.tools, workdir=folder / "work", seed=plan.seed
+        recipe, plan.task.material, tools=plan.tools, workdir=folder / "work", seed=key.seed
     )
     made.system.save(system_folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
     files = digests(system_folder)
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
     seconds = time.perf_counter() - started + made.cost.earlier_seconds
-    cost = replace(made.cost, seconds=seconds, artefact_bytes=size)
+    tuning = made.cost.seconds + made.cost.earlier_seconds
+    cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning)
     stored = {"files": files, "cost": asdict(cost)}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)
     watch.advance()

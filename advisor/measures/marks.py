@@ -1,0 +1,60 @@
+"""One trial in figures: all that a verdict needs of it, and no text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from advisor.core import Counts, Row, SuiteScores, Trial
+from advisor.measures.cost import Work, work
+from advisor.stats.spread import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """One contender at one seed, item by item in the order of the test rows.
+
+    `credits` and each of `parts` are 0..1, NaN where there was nothing to grade.
+    """
+
+    contender: str
+    seed: int
+    credits: Floats
+    parts: Mapping[str, Floats]
+    counts: Counts
+    work: Work
+    retention: Mapping[str, SuiteScores] | None
+    axes: Mapping[str, str]
+
+
+def marks(trial: Trial) -> Marks:
+    """A trial's figures; raises AdvisorError when none of its answers can be priced."""
+    graded = [row.grade for row in trial.rows]
+    names = sorted({part for grade in graded for part in grade.parts})
+    credits = [np.nan if grade.credit is None else grade.credit for grade in graded]
+    return Marks(
+        contender=trial.contender,
+        seed=trial.seed,
+        credits=np.array(credits, dtype=np.float64),
+        parts={name: np.array([np.nan if grade.credit is None else grade.parts.get(name, np.nan)
+                               for grade in graded], dtype=np.float64) for name in names},
+        counts=counts(trial.rows),
+        work=work(trial),
+        retention=trial.retention,
+        axes=trial.axes,
+    )
+
+
+def counts(rows: tuple[Row, ...]) -> Counts:
+    """How many answers could be read, and why the others could not."""
+    statuses = [row.grade.status for row in rows]
+    return Counts(
+        asked=len(rows),
+        read=statuses.count("read"),
+        empty=statuses.count("empty"),
+        unreadable=statuses.count("unreadable"),
+        failed=statuses.count("failed"),
+        shortened_prompts=sum(bool(row.answer.dropped) for row in rows),
+    )
