@@ -13,7 +13,8 @@ from advisor.errors import AdvisorError, did_you_mean
 
 # verb -> what --help says; the module of the same name has `arguments` and `execute`.
 VERBS = {
-    "init": "make a folder a workspace, with two tasks and the contenders",
+    "init": "make a folder a workspace, or a task from your own rows",
+    "check": "look for what would make a result worthless, before anything is spent",
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "ask": "ask a finished run's winner, or any bundle",
     "schema": "print the JSON schema of a YAML file, for editors",
@@ -29,7 +30,7 @@ verbs:
 {verbs}
 
 `advisor VERB --help` tells more. Exit codes: 0 done, 1 crash, 2 usage or bad input,
-75 another process holds the run, 130 interrupted."""
+3 no-go, 75 another process holds the run, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
