@@ -280,7 +280,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_init_from_makes_a_workspace_with_this_task_alone(data, capsys):
     assert main(["init", "--from", "My tickets.csv"]) == 0
     said = capsys.readouterr().out
-    assert "3 labels (refund 20, repair 20, howto 20)" in said
+    assert "3 labels (howto 20, refund 20, repair 20)" in said
     assert "next: advisor check my-tickets && advisor run my-tickets" in said
     assert [path.parent.name for path in data.glob("evals/*/task.yaml")] == ["my-tickets"]
     assert (data / "advisor.yaml").is_file()

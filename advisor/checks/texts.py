@@ -56,7 +56,8 @@ def lengths(looked: Looked, tokens: Counter, *, max_failed: float) -> Iterator[F
         bad = len(cut) > max_failed * len(looked.examples)
         yield Finding("length", "stop" if bad and tokens.exact else "warn",
                       f"{len(cut)} answers are longer than max_tokens, {material.max_tokens} "
-                      f"({how})", tuple(cut), "raise max_tokens in task.yaml, or shorten these answers")
+                      f"({how})", tuple(cut),
+                      "raise max_tokens in task.yaml, or shorten these answers")
     if not tokens.context:
         yield Finding("length", "skipped", "the model is not on this disk, so its context is "
                       "not known", (), "run again once the model has been fetched")

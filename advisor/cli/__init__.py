@@ -16,7 +16,12 @@ VERBS = {
     "init": "make a folder a workspace, or a task from your own rows",
     "check": "look for what would make a result worthless, before anything is spent",
     "run": "measure contenders on tasks, decide, write the report and the winner",
+    "list": "list the tasks, the contenders and the finished runs",
+    "show": "show a finished run, or one contender with its worst rows",
+    "compare": "compare two runs, paired by question, what got worse first",
+    "doctor": "look whether this machine has all that a run needs",
     "ask": "ask a finished run's winner, or any bundle",
+    "completion": "print a completion script for your shell",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
 
@@ -35,9 +40,10 @@ verbs:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    # Not list(...): once the verb `list` is loaded, that name means its module here.
+    given = [*(sys.argv[1:] if argv is None else argv)]
     if not given or given[0] in ("-h", "--help"):
-        verbs = "\n".join(f"  {verb:<8} {about}" for verb, about in VERBS.items())
+        verbs = "\n".join(f"  {verb:<10} {about}" for verb, about in VERBS.items())
         print(OVERVIEW.format(verbs=verbs))
         return 0
     if given[0] in ("-V", "--version"):

@@ -277,7 +277,8 @@ def _answers(splits: Mapping[str, Sequence[Example]], found: Guess) -> str:
     if found.kind == "json":
         return f": JSON with {', '.join(found.fields)}"
     if found.kind in ("exact", "choice") and len(firsts) <= 60:
-        shown = ", ".join(f"{_short(label, 30)} {count}" for label, count in firsts.most_common(8))
+        ranked = sorted(firsts.items(), key=lambda one: (-one[1], one[0]))[:8]
+        shown = ", ".join(f"{_short(label, 30)} {count}" for label, count in ranked)
         return f": {len(firsts)} labels ({shown}{', ...' if len(firsts) > 8 else ''})"
     return f": {len(firsts)} different answers"
 
