@@ -210,7 +210,8 @@ class PrepareCost:
     """What it took to make the system once: wall seconds, and bytes on disk.
 
     `earlier_seconds` are those of `seconds` that were spent before, on something that
-    several contenders of a run need and each would need alone.
+    several contenders of a run need and each would need alone, or by a tuning that was
+    interrupted.
     """
 
     seconds: float

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,11 @@ SHIPPED_FOLDERS = ("evals", "baselines")
 
 # Reports are made anew by every run; one that should be kept is added with `git add -f`.
 REPORTS_IGNORED = "*\n!.gitignore\n"
+
+# In a checkout the schemas lie in the package; a new workspace gets copies beside its files,
+# because a folder named `advisor` there could be mistaken for the package.
+SCHEMAS = "schemas"
+_SCHEMA_LINE = re.compile(rb"(# yaml-language-server: \$schema=(?:\.\./)*)advisor/schemas/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +97,25 @@ class Workspace:
         return found[0] if found else None
 
 
-def scaffold(target: Path, *, source: Path | None = None) -> list[Path]:
+def scaffold(
+    target: Path, *, source: Path | None = None, tasks: Collection[str] | None = None
+) -> list[Path]:
     """Make `target` a workspace with the shipped tasks and recipes; returns the new files.
 
-    `source` is a workspace to copy from, by default the shipped one. Nothing is ever
-    overwritten: raises Faults with every file that is already there, and AdvisorError
-    when the folder cannot be written; either way no new file is left behind.
+    `source` is a workspace to copy from, by default the shipped one; `tasks` keeps only
+    these of its tasks. Nothing is ever overwritten: raises Faults with every file that is
+    already there, and AdvisorError when the folder cannot be written; either way no new
+    file is left behind.
     """
     origin = shipped() if source is None else source
-    contents = {path: (origin / path).read_bytes() for path in _to_copy(origin)}
+    contents = {path: _at_home((origin / path).read_bytes()) for path in _to_copy(origin)
+                if tasks is None or _is_kept(path, tasks)}
     contents[Path("reports") / ".gitignore"] = REPORTS_IGNORED.encode()
+    if source is None:
+        package = Path(str(files("advisor")))
+        contents |= {Path(SCHEMAS) / path.name: path.read_bytes()
+                     for path in sorted((package / "schemas").glob("*.json"))}
+        contents[Path("ci") / "github-actions.yml"] = (package / "ci.yml").read_bytes()
     taken = [path for path in sorted(contents) if _is_taken(target, path)]
     if taken:
         raise Faults(f"{target}: nothing was written",
@@ -144,6 +159,16 @@ def _to_copy(origin: Path) -> Iterator[Path]:
             litter = any(part[0] == "." or part == "__pycache__" for part in relative.parts)
             if path.is_file() and not litter:
                 yield relative
+
+
+def _at_home(content: bytes) -> bytes:
+    """The file with its first line pointing to the schema's copy in a workspace."""
+    return _SCHEMA_LINE.sub(rb"\1schemas/", content, count=1)
+
+
+def _is_kept(path: Path, tasks: Collection[str]) -> bool:
+    """Whether `path` belongs to no task, or to one of `tasks`; suites are no tasks."""
+    return path.parts[0] != "evals" or path.parts[1] in ("retention", *tasks)
 
 
 def _is_taken(target: Path, path: Path) -> bool:

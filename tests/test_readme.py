@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import re
 import shlex
 from importlib import import_module
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.cli import VERBS
+from advisor.cli import VERBS, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,3 +39,41 @@ def test_every_command_in_it_is_one_that_the_program_understands(command: str) -
 def test_it_names_every_shipped_contender() -> None:
     for path in (ROOT / "baselines").glob("*.yaml"):
         assert f"`{path.stem}`" in README
+
+
+def own_data(folder: Path) -> None:
+    """300 labelled rows and a folder of texts, as the chapter says one has."""
+    things = ["filter", "sensor", "valve", "hub", "tap", "gauge", "pump"]
+    labels = {"billing": "Charged twice for the", "technical": "No light on the",
+              "delivery": "Still waiting for the"}
+    rows = [[f"c-{n % 140}", f"{text} {thing}, case {n * 7919 % 9973}, since {n % 31} May", label]
+            for n, (thing, (label, text)) in enumerate(
+                (things[i % 7], list(labels.items())[i % 3]) for i in range(300))]
+    with (folder / "tickets.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["customer", "message", "queue"], *rows])
+    (folder / "manuals").mkdir()
+    for thing in things:
+        text = f"# {thing}\n\nThe {thing} is repaired by its own desk.\n"
+        (folder / "manuals" / f"{thing}.md").write_text(text, encoding="utf-8")
+
+
+def test_the_commands_for_ones_own_data_lead_from_a_csv_to_a_verdict(
+    tmp_path, monkeypatch, capsys
+):
+    """Each command of the chapter in its order, on the stand-in for a model."""
+    chapter = README.partition("## Your own data")[2].partition("\n## ")[0]
+    commands = [shlex.split(line)[1:] for line in re.findall(r"^    (advisor .*)$", chapter,
+                                                             flags=re.MULTILINE)]
+    assert [command[0] for command in commands[:3]] == ["init", "check", "run"]
+    monkeypatch.chdir(tmp_path)
+    own_data(tmp_path)
+    fake = {"run": ["--engine", "fake", "--no-input"], "check": ["--engine", "fake"]}
+    for command in commands:
+        ended = main([*command, *fake.get(command[0], [])])
+        assert ended == 0 or command[0] == "doctor", command  # it says what this machine lacks
+        for path in [*tmp_path.glob("reports/*-fake*")]:
+            path.rename(path.with_name(path.name.replace("-fake", "")))
+    said = capsys.readouterr().out
+    assert "3 labels (billing 100, delivery 100, technical 100)" in said
+    assert "group: column customer" in (tmp_path / "evals/tickets/task.yaml").read_text()
+    assert (tmp_path / "reports" / "tickets" / "report.html").is_file()

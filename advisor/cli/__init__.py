@@ -13,15 +13,21 @@ from advisor.errors import AdvisorError, did_you_mean
 
 # verb -> what --help says; the module of the same name has `arguments` and `execute`.
 VERBS = {
-    "init": "make a folder a workspace, with two tasks and the contenders",
+    "init": "make a folder a workspace, or a task from your own rows",
+    "check": "look for what would make a result worthless, before anything is spent",
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "decide": "decide a finished run again under other prices, volumes or margins",
     "report": "write a run's report again in any format, or an index of all runs",
+    "list": "list the tasks, the contenders and the finished runs",
+    "show": "show a finished run, or one contender with its worst rows",
+    "compare": "compare two runs, paired by question, what got worse first",
     "gate": "judge a candidate against a champion, with an exit code for CI",
     "ask": "ask a finished run's winner, or any bundle",
     "ship": "re-score a contender as it is packed, and register it as a version",
     "export": "write a tuned contender for peft, vLLM or the hub, if it still answers alike",
     "registry": "versions: list, promote, roll back, trace, verify, erase",
+    "doctor": "look whether this machine has all that a run needs",
+    "completion": "print a completion script for your shell",
     "schema": "print the JSON schema of a YAML file, for editors",
 }
 
@@ -35,15 +41,17 @@ verbs:
 {verbs}
 
 `advisor VERB --help` tells more. Exit codes: 0 done or passed, 1 crash, 2 usage or
-bad input, 3 gate failed, or what is packed answers otherwise than was measured, 4 gate
-inconclusive, 75 another process holds the run or moved the alias, 130 interrupted."""
+bad input, 3 gate failed, check says no-go, or what is packed answers otherwise than
+was measured, 4 gate inconclusive, 75 another process holds the run or moved the alias,
+130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    # Not list(...): once the verb `list` is loaded, that name means its module here.
+    given = [*(sys.argv[1:] if argv is None else argv)]
     if not given or given[0] in ("-h", "--help"):
-        verbs = "\n".join(f"  {verb:<8} {about}" for verb, about in VERBS.items())
+        verbs = "\n".join(f"  {verb:<10} {about}" for verb, about in VERBS.items())
         print(OVERVIEW.format(verbs=verbs))
         return 0
     if given[0] in ("-V", "--version"):

@@ -230,7 +230,7 @@ class TransformersEngine:
                     vars(model).pop("peft_config", None)
         return PrepareCost(
             seconds=time.perf_counter() - started + earlier + progress.earlier_seconds,
-            earlier_seconds=earlier,
+            earlier_seconds=earlier + progress.earlier_seconds,
             tokens_trained=progress.tokens,
             artefact_bytes=sum(path.stat().st_size for path in folder.iterdir()),
             dev_loss=progress.dev_loss,

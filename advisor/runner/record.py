@@ -14,7 +14,7 @@ from advisor.config import LoraWeights, Recipe, Settings, read_text
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, SuiteScores, Task, Trial
 from advisor.data.digest import AnswerKey, digest
-from advisor.engines.protocol import Course, Engine, Generation, Message, TokenIds
+from advisor.engines.protocol import Course, Engine, Generation, Message, Sampling, TokenIds
 from advisor.errors import AdvisorError, did_you_mean
 from advisor.measures.retention import Suite
 from advisor.report.model import Report
@@ -249,7 +249,12 @@ class _AbsentEngine:
         raise _unreachable(self.name)
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
+        self,
+        prompts: Sequence[TokenIds],
+        *,
+        max_tokens: int | Sequence[int],
+        stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
     ) -> Iterable[tuple[int, Generation]]:
         raise _unreachable(self.name)
 

@@ -1,0 +1,1 @@
+"""Before any money is spent: what in the task's data would make a result worthless."""

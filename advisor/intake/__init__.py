@@ -1,0 +1,1 @@
+"""From rows that somebody already has to a task folder: read, map, split, guess, write."""
