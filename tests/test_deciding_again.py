@@ -258,7 +258,7 @@ def test_bits_per_byte_can_be_protected_in_their_own_unit():
 
 
 def test_a_protected_suite_that_is_not_measured_is_refused():
-    with pytest.raises(AdvisorError, match="policy.protect names arithmetic"):
+    with pytest.raises(AdvisorError, match=r"policy\.protect names arithmetic"):
         gate(suites(140), {"arithmetic": 0.05})
 
 
