@@ -34,7 +34,7 @@ class Sheet:
 
 def sheets(report: Report) -> tuple[Sheet, ...]:
     """The sheets that have something to show, the advice's own first."""
-    found = []
+    found: list[Sheet] = []
     seen = report.verdict.outlook
     if seen is not None:
         found += [_flips(seen), _odds(seen), _break_even(seen)]
