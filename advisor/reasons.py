@@ -8,6 +8,7 @@ from math import log
 from advisor.core import Comparison, Flip, Forgetting, Outlook, Policy, Standing
 
 SENTENCES = 6
+FINDS_ENOUGH = 0.8  # a retriever below this is told to be the thing to repair first
 
 # The reasons, the most important first, and the next step.
 Said = tuple[tuple[str, ...], str]
@@ -18,6 +19,17 @@ def limited(said: Said) -> Said:
     because, step = said
     warning = "This run was limited or incomplete and is not final."
     return (*because[: SENTENCES - 1], warning), f"Run it in full before acting on it. {step}"
+
+
+def _retrieval(standings: Sequence[Standing]) -> str:
+    """What to repair first when the best reader is seldom given the right document."""
+    readers = [one for one in standings if "retrieved" in one.parts]
+    best = max(readers, key=lambda one: one.parts["retrieved"].value, default=None)
+    if best is None or best.parts["retrieved"].high >= FINDS_ENOUGH:
+        return ""
+    share = best.parts["retrieved"].value
+    return (f" {best.contender} is given a document that holds the answer for {share:.0%} of the "
+            "rows: repair retrieval before tuning.")
 
 
 def infeasible(
@@ -35,11 +47,11 @@ def infeasible(
             _told(beaten),
             *because,
         ]
-        return tuple(because), _beat_step(beaten)
+        return tuple(because), _beat_step(beaten) + _retrieval(runners)
     if not runners:
         return ("Nothing but the floor was measured.",), "Add a contender and run again."
     first = f"The best of them, {_scored(best)}, may not be used either."
-    return (first, *because), _bar_step(best)
+    return (first, *because), _bar_step(best) + _retrieval(runners)
 
 
 def _beat_step(pair: Comparison) -> str:
@@ -99,6 +111,8 @@ def recommended(
         if one.barred_by:
             reasons.append(f"{_scored(one)}, but is barred: {'; '.join(one.barred_by)}.")
     step = f"Ship {winner.contender}; measure again when questions, documents or prices change."
+    if "retrieved" in winner.parts:
+        step += _retrieval([winner])
     if near_by := nearest(outlook):
         step += f" The advice changes first {flip_words(near_by)} ({near_by.parameter})."
     return tuple(reasons), step
@@ -139,6 +153,7 @@ def undecided(
     policy: Policy,
     *,
     outlook: Outlook,
+    able: Sequence[Standing],
 ) -> Said:
     """Who leads, and what stands between `pair`, which has to be told apart."""
     one, other = pair
@@ -159,14 +174,14 @@ def undecided(
             f"More rows are not likely to decide it; choose {lead.contender} if the price matters, "
             "or set a wider quality_margin and run again."
         )
-        return tuple(because), step
+        return tuple(because), step + _retrieval(able)
     more = seen.rows_to_decide - seen.difference.n
     because.append(f"About {more:,} more rows would decide between {' and '.join(sorted(sides))}.")
     step = f"Add about {more:,} test rows and run again; until then {lead.contender} leads."
     worth = outlook.more.worth_from if outlook.more else None
     if worth is not None and policy.usd_per_label:
         step = f"{step} They pay if a correct answer is worth USD {worth:.2g} or more."
-    return tuple(because), step
+    return tuple(because), step + _retrieval(able)
 
 
 def _zero_shot(one: Standing) -> bool:

@@ -10,22 +10,29 @@ from math import sqrt
 from advisor.core import (
     UNCHANGED,
     Answer,
+    BreakEven,
+    Chance,
     Comparison,
     Context,
     Cost,
     Counts,
     Example,
+    Flip,
     Forgetting,
     GateState,
     Grade,
     Material,
     Measure,
+    MoreRows,
     Outcome,
+    Outlook,
     PrepareCost,
     Probe,
     Question,
     Row,
     ScorerSpec,
+    SeedSpread,
+    Slice,
     Standing,
     SuiteChange,
     SuiteScores,
@@ -112,8 +119,44 @@ def build_report(
     best = next(trial for trial in trials if trial.contender == "lora")
     comparisons = tuple(_comparison(best, trial) for trial in trials if trial is not best)
     because = _because(outcome) + hostile[:2]
-    verdict = Verdict(outcome, winner, because, _next_step(outcome), standings, comparisons, final)
+    verdict = Verdict(
+        outcome, winner, because, _next_step(outcome), standings, comparisons, final,
+        outlook=_outlook(outcome), seeds=(_seeds(rows),), slices=_slices(rows, hostile),
+    )
     return Report(task, trials, verdict, _run(seed, hostile))
+
+
+def _outlook(outcome: Outcome) -> Outlook:
+    becomes = "zero-shot" if outcome == "recommend" else "lora"
+    return Outlook(
+        about="lora",
+        chances=(Chance("lora", 0.93, 1.0, None), Chance("nearest-8", 0.07, 0.2, None)),
+        regret=0.0012,
+        regret_usd=None,
+        more=MoreRows(150, 0.0008, None, 18.0, 0.0094),
+        front=("majority", "zero-shot", "lora"),
+        break_even=(BreakEven("lora", "nearest-8", None), BreakEven("rag", "lora", 2100.4)),
+        flips=(
+            Flip("volume", "calls a month", 200_000.0, 3100.0, becomes, (20.0, 2e9)),
+            Flip("margin", "points of quality", 0.05, 0.31, "none_feasible", (0.0, 0.5)),
+            Flip("churn", "of the facts a month", 0.02, None, "lora", (0.0, 1.0)),
+            Flip("value", "USD a correct answer", None, 0.00012, "cannot_tell", (1e-9, 1e3)),
+        ),
+    )
+
+
+def _seeds(rows: int) -> SeedSpread:
+    checkpoint, recipe = Measure(0.89, 0.85, 0.92, rows), Measure(0.89, 0.82, 0.94, rows)
+    return SeedSpread("lora", (0, 1, 2), (0.89, 0.87, 0.91), 0.02, checkpoint, recipe)
+
+
+def _slices(rows: int, hostile: tuple[str, ...]) -> tuple[Slice, ...]:
+    values = ("gold", "trade", *hostile[:2])
+    return tuple(
+        Slice("lora", "customer_tier", value, Measure(0.9 - 0.1 * at, 0.7 - 0.1 * at, 0.95, rows),
+              Measure(0.05 - 0.1 * at, -0.2, 0.1, rows), 0.03, 0.04, at == 0)
+        for at, value in enumerate(values)
+    )
 
 
 def _because(outcome: Outcome) -> tuple[str, ...]:
@@ -332,6 +375,7 @@ def _run(seed: int, hostile: tuple[str, ...]) -> dict[str, object]:
     return {
         "started": "2025-11-21T08:14:09Z",
         "seed": seed,
+        "registration": {"hash": "5b1d" * 16, "answers_before": 0, "changed": {}},
         "contention": hostile[-1] if hostile else "none seen: load stayed under 0.4 a core",
         "policy": {
             "alpha": 0.05,

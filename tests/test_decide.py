@@ -164,6 +164,17 @@ def test_a_failed_answer_is_left_out_of_the_pair_not_counted_as_wrong():
     assert {one.difference.n for one in verdict.comparisons} == {199}
 
 
+def test_a_reader_that_is_given_the_wrong_documents_is_to_be_repaired_first():
+    credits = {"floor": right(0.5), "rag": right(0.52, start=30)}
+    found = evidence(credits, usd={"floor": 0, "rag": 1}, floor="floor")
+    poor = {"retrieved": Measure(0.41, 0.34, 0.48, 200)}
+    table = tuple(replace(one, parts=poor) if one.contender == "rag" else one
+                  for one in found.standings)
+    step = decide(replace(found, standings=table), POLICY, seed=0).next_step
+    assert "given a document that holds the answer for 41% of the rows" in step
+    assert step.endswith("repair retrieval before tuning.")
+
+
 def test_credits_that_do_not_match_the_table_are_refused():
     found = clear()
     rows = {**found.credits, "lora": np.full((1, 200), np.nan)}

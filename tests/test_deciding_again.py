@@ -53,6 +53,12 @@ def test_the_journal_gives_the_verdict_of_the_run_again(finished):
     assert list(again.because) == kept["because"]
 
 
+def test_whether_the_right_document_was_at_hand_is_counted_for_readers_alone(finished):
+    parts = {one.contender: one.parts for one in recall(finished).case.trials}
+    assert parts["rag"]["retrieved"].mean() == 1.0
+    assert not any("retrieved" in parts[name] for name in NAMES[:3])
+
+
 def test_a_limit_of_latency_that_all_break_is_told_with_what_it_was(finished, capsys):
     assert main(["decide", str(finished), "--set", "latency=1e-6"]) == 0
     said = capsys.readouterr().out
@@ -260,6 +266,14 @@ def test_bits_per_byte_can_be_protected_in_their_own_unit():
 def test_a_protected_suite_that_is_not_measured_is_refused():
     with pytest.raises(AdvisorError, match=r"policy\.protect names arithmetic"):
         gate(suites(140), {"arithmetic": 0.05})
+
+
+def test_a_slip_in_the_name_of_a_protected_suite_costs_nothing(task, tmp_path):
+    settings = Settings(policy=PolicyFile(protect={"grammer": 0.05}))
+    planned = replace(plan(task, tmp_path / "run", recipes=own("rag")), settings=settings)
+    with pytest.raises(AdvisorError, match="'grammer' is not measured"):
+        run(planned, Silent())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_list_of_suites_is_protected_at_the_retention_margin(task, tmp_path):

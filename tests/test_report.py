@@ -253,6 +253,35 @@ def test_the_audit_counts_what_could_not_be_read_or_did_not_fit(report: Report) 
     assert "everyday physics" in found["Suites that cannot gate"]
 
 
+def test_what_would_change_the_advice_is_told_on_the_page_and_in_markdown(report: Report) -> None:
+    for text in (html(report), markdown(report)):
+        assert "below 3,100 calls a month: then zero-shot" in text
+        assert "nowhere from 0 to 1 of the facts a month" in text
+        assert "below 0.00012 USD a correct answer: then the data cannot tell" in text
+        assert "they pay from $0.0094 a correct answer" in text
+        assert "2,100 calls a month" in text
+        assert "By customer tier" in text
+
+
+def test_a_report_without_an_outlook_has_no_section_for_it(report: Report) -> None:
+    bare = replace(report.verdict, outlook=None, seeds=(), slices=())
+    page = html(replace(report, verdict=bare))
+    assert "How far the advice holds" not in page
+    assert "#outlook\"" not in page
+
+
+def test_the_audit_tells_rules_that_came_late_or_were_changed(report: Report) -> None:
+    def found(**other: object) -> str:
+        rules = {"hash": "ab" * 32, "answers_before": 0, "changed": {}, **other}
+        checks = audit(replace(report, run={**report.run, "registration": rules}))
+        return next(one.finding for one in checks if "Rules" in one.title)
+
+    assert found().endswith("registered as abababababababab, before the first answer.")
+    assert found(answers_before=12).endswith("but only after 12 answers.")
+    moved = {"policy.alpha": (0.05, 0.2)}
+    assert found(changed=moved).endswith("changed since: policy.alpha from 0.05 to 0.2.")
+
+
 def test_the_front_holds_no_barred_and_no_beaten_contender(report: Report) -> None:
     shown, _ = drawable(report)
     assert [one.contender for one in front(shown)] == ["majority", "zero-shot", "lora"]

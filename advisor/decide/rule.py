@@ -81,7 +81,8 @@ def decide(evidence: Evidence, policy: Policy, *, seed: int) -> Verdict:
         flips=flips(held, policy, lambda other, rules: choose(other, rules).answer),
     )
     if choice.pair:
-        said = reasons.undecided(choice.lead, choice.pair, listed, policy, outlook=seen)
+        said = reasons.undecided(choice.lead, choice.pair, listed, policy, outlook=seen,
+                                 able=choice.able)
         return _verdict(evidence, "cannot_tell", said, listed, seen)
     said = reasons.recommended(evidence.standings, choice.lead, listed, policy,
                                floor=evidence.floor, outlook=seen)

@@ -11,6 +11,8 @@ from advisor.core import Counts, Row, SuiteScores, Trial
 from advisor.measures.cost import Work, work
 from advisor.stats.spread import Floats
 
+RETRIEVED = "retrieved"  # the part that says whether the right document was at hand
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -30,21 +32,35 @@ class Marks:
 
 
 def marks(trial: Trial) -> Marks:
-    """A trial's figures; raises AdvisorError when none of its answers can be priced."""
+    """A trial's figures; raises AdvisorError when none of its answers can be priced.
+
+    For a contender that reads, the part `retrieved` is 1 where it was given a document that
+    holds the answer, by the row's `sources`; NaN where the row names none.
+    """
     graded = [row.grade for row in trial.rows]
     names = sorted({part for grade in graded for part in grade.parts})
+    parts = {name: np.array([np.nan if grade.credit is None else grade.parts.get(name, np.nan)
+                             for grade in graded], dtype=np.float64) for name in names}
+    found = np.array([_found(row) for row in trial.rows], dtype=np.float64)
+    if trial.axes.get("retrieval", "none") not in ("none", "-") and np.isfinite(found).any():
+        parts[RETRIEVED] = found
     credits = [np.nan if grade.credit is None else grade.credit for grade in graded]
     return Marks(
         contender=trial.contender,
         seed=trial.seed,
         credits=np.array(credits, dtype=np.float64),
-        parts={name: np.array([np.nan if grade.credit is None else grade.parts.get(name, np.nan)
-                               for grade in graded], dtype=np.float64) for name in names},
+        parts=parts,
         counts=counts(trial.rows),
         work=work(trial),
         retention=trial.retention,
         axes=trial.axes,
     )
+
+
+def _found(row: Row) -> float:
+    known, failed = row.example.sources, row.answer.failure
+    return float("nan") if failed or not known else float(
+        not set(known).isdisjoint(row.answer.sources))
 
 
 def counts(rows: tuple[Row, ...]) -> Counts:

@@ -25,6 +25,7 @@ def audit(report: Report) -> tuple[Check, ...]:
     """The checks in the order a reviewer would ask for them."""
     return (
         _final(report),
+        *_registered(report),
         _entered(report),
         _same_items(report),
         _groups(report),
@@ -41,6 +42,23 @@ def _final(report: Report) -> Check:
     if report.verdict.final:
         return Check("ok", "Final", "Measured on the locked test split.")
     return Check("note", "Not final", "A limited or incomplete run: read it as a trial.")
+
+
+def _registered(report: Report) -> tuple[Check, ...]:
+    """Whether the rules were settled before the first answer, and stand."""
+    found = report.run.get("registration")
+    if not isinstance(found, Mapping):
+        return ()
+    seal = "Margins, limits, prices, alpha, split and sources are registered as "
+    seal += str(found["hash"])[:16]
+    if found["answers_before"]:
+        text = f"{seal}, but only after {plural(found['answers_before'], 'answer')}."
+        return (Check("note", "Rules registered late", text),)
+    if found["changed"]:
+        moved = [f"{name} from {was} to {now}" for name, (was, now) in found["changed"].items()]
+        text = f"{seal}; changed since: {listed(moved, 8)}."
+        return (Check("note", "Rules changed since", text),)
+    return (Check("ok", "Rules registered first", f"{seal}, before the first answer."),)
 
 
 def _entered(report: Report) -> Check:
@@ -162,8 +180,9 @@ def _gates(report: Report) -> Check:
 
 def _seeds(report: Report) -> Check:
     seeds = Counter(trial.contender for trial in report.trials)
-    least = min(seeds.values(), default=0)
-    if least <= 1:
+    most = max(seeds.values(), default=0)
+    if most <= 1:
         text = "One seed a contender: the intervals hold item noise, not the luck of training."
         return Check("note", "One seed", text)
-    return Check("ok", "Seeds", f"At least {whole(least)} seeds a contender.")
+    text = f"Up to {whole(most)} seeds a contender; those that no seed can change have one."
+    return Check("ok", "Seeds", text)

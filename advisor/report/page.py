@@ -23,6 +23,7 @@ from advisor.report.audit import audit
 from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
 from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
+from advisor.report.outlook import sheets
 from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
 from advisor.report.rows import rows_data, worst_rows
 from advisor.report.scatter import drawable, front, marker, scatter
@@ -88,6 +89,7 @@ def _evidence(report: Report) -> dict[str, object]:
     return {
         "table": standings_table(report),
         "fields": fields_table(report),
+        "sheets": sheets(report),
         "markers": {kind: _marker(kind) for kind in kinds},
         "legend": [(kind, FAMILY_WORDS[kind]) for kind in kinds],
         "wide": scatter(report, width=1200.0, height=440.0),

@@ -9,6 +9,7 @@ from advisor.core import Forgetting, SuiteChange
 from advisor.report.audit import audit
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
 from advisor.report.model import Report, level, ranked, visible
+from advisor.report.outlook import sheets
 from advisor.report.tables import Cell, standings_table
 from advisor.report.wording import (
     GATE_WORDS,
@@ -30,6 +31,7 @@ def markdown(report: Report) -> str:
         *_opening(report),
         "### Standings",
         _standings(report),
+        *_outlook(report),
         "### Forgetting",
         *_forgetting(report),
         "### How it was measured",
@@ -72,6 +74,15 @@ def _standings(report: Report) -> str:
 def _cell(cell: Cell) -> str:
     joint = " " if cell.note.startswith("[") or cell.text == "unchanged" else ", "
     return joint.join(part for part in (safe(cell.text), safe(cell.note)) if part)
+
+
+def _outlook(report: Report) -> list[str]:
+    parts = []
+    for sheet in sheets(report):
+        heads = [_safe(f"{name} ({unit})" if unit else name) for name, unit in sheet.heads]
+        lines = [[_safe(cell) for cell in line] for line in sheet.lines]
+        parts += [f"### {_safe(sheet.title)}", _safe(sheet.lede), _table(heads, lines)]
+    return parts
 
 
 def _forgetting(report: Report) -> list[str]:

@@ -18,7 +18,7 @@ from advisor.config import LoraWeights, Recipe
 from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
-from advisor.errors import AdvisorError, Busy
+from advisor.errors import AdvisorError, Busy, did_you_mean
 from advisor.measures.marks import marks
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
@@ -48,6 +48,7 @@ def run(plan: Plan, watch: Watch) -> Finished:
     process works on the same folder. An interruption leaves a run that the same call
     continues.
     """
+    _check_protected(plan)
     plan.folder.mkdir(parents=True, exist_ok=True)
     skipped = {name: reason for name, recipe in plan.recipes.items()
                if (reason := fits(recipe, plan.task.material))}
@@ -74,6 +75,17 @@ def run(plan: Plan, watch: Watch) -> Finished:
                      "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described)
     return Finished(verdict, plan.folder, failed, skipped)
+
+
+def _check_protected(plan: Plan) -> None:
+    """A suite that is protected but not measured is a slip, found before anything is spent."""
+    suites = [suite.name for suite in plan.suites]
+    unknown = sorted(set(plan.policy.protect) - set(suites))
+    if unknown:
+        raise AdvisorError(
+            f"policy.protect: {unknown[0]!r} is not measured{did_you_mean(unknown[0], suites)}",
+            fix="list it under `retention` in advisor.yaml, or protect it no more",
+        )
 
 
 def _seeds(plan: Plan, name: str) -> range:

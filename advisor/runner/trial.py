@@ -117,7 +117,7 @@ def trial_of(
     )
     trial = Trial(
         contender=name, seed=key.seed, digest=key.recipe, rows=rows, retention=None,
-        prepare=replace(_cost(cost), rows_learnt=rows_learnt(recipe, task.material)),
+        prepare=replace(_cost(cost, recipe), rows_learnt=rows_learnt(recipe, task.material)),
         axes=recipe.axes, probe=_latencies(probe),
     )
     return trial, probe["others"]
@@ -138,9 +138,13 @@ def _latencies(stored: Mapping[str, Any]) -> Probe:
     return Probe(tuple(stored["latencies_ms"]), stored["same_text"], peak)
 
 
-def _cost(stored: Mapping[str, Any]) -> PrepareCost:
+def _cost(stored: Mapping[str, Any], recipe: Recipe) -> PrepareCost:
     curves = {name: tuple(stored[name]) for name in ("dev_loss", "train_loss")}
-    return PrepareCost(**{**stored, **curves})
+    cost = PrepareCost(**{**stored, **curves})
+    if isinstance(recipe.weights, LoraWeights) and not cost.tuning_seconds:
+        # Kept before tuning was timed apart: nearly all of preparing an adapter is tuning.
+        return replace(cost, tuning_seconds=cost.seconds)
+    return cost
 
 
 def _prepared(

@@ -63,8 +63,7 @@ def coverage(setting: Setting, journals: int) -> Iterator[Found]:
         seen = measure_seeds(first, codes, alpha=0.05)
         apart = difference(first, second, codes, alpha=0.05).interval
         held += [seen.low <= one <= seen.high, apart.low <= one - other <= apart.high]
-    few = (setting.kind, setting.score, setting.rows) == ("binary", 0.97, 50)
-    few = few and setting.together > 1
+    few = (setting.score, setting.rows) == (0.97, 50) and setting.together > 1
     high = WIDE if few else 0.97
     for what, share in zip(("score", "difference"), held / journals, strict=True):
         yield between(f"{what} covered, {setting}", float(share), 0.93, high, journals)
@@ -234,7 +233,7 @@ def everything(journals: int, replays: int) -> Iterator[Found]:
     for spread in (0.0, 0.02, 0.05):
         yield from recipe_coverage(spread, replays)
     for setting in SETTINGS:
-        yield false_wins(setting, replays)
+        yield false_wins(setting, journals)
     yield from false_wins_of_seeds(replays)
     for up, down, of, target in EFFECTS:
         yield power(up, down, of, replays=replays, target=target)
