@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from advisor.cli.tools import fake, real
 from advisor.contenders.composed import Tools
 from advisor.core import Question
+from advisor.engines.openai import Endpoint, endpoint
 from advisor.errors import AdvisorError
+from advisor.workspace import Workspace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,8 @@ def execute(options: argparse.Namespace) -> int:
     if not options.text.strip():
         raise AdvisorError("the question is empty", fix=f'advisor ask {options.path} "..."')
     manifest = verify(path)
-    system, _ = reopen(path, _tools(manifest, path, options.model))
+    tools = replace(_tools(manifest, path, options.model), endpoints=_endpoints())
+    system, _ = reopen(path, tools)
     [answer] = system.answer([Question("ask", options.text, tuple(options.choice))])
     if answer.failure:
         raise AdvisorError(answer.failure, fix="ask a shorter question")
@@ -48,6 +51,15 @@ def execute(options: argparse.Namespace) -> int:
     for dropped in answer.dropped:
         print(f"left out of the prompt: {dropped}")
     return 0
+
+
+def _endpoints() -> dict[str, Endpoint]:
+    """Those of the user's own advisor.yaml: a bundle names no place to send questions to."""
+    try:
+        given = Workspace.find(Path.cwd()).settings().endpoints
+    except AdvisorError:
+        return {}
+    return {name: endpoint(name, one) for name, one in given.items()}
 
 
 def _tools(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:

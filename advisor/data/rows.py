@@ -1,7 +1,7 @@
 """One split: a JSONL file read into examples, with every fault and its line.
 
-A row is `{"id", "text", "targets": [...]}` with `group` (the id when absent), `choices`
-and `sources` as options. Rows of other tools are read too, see `SHAPES`; there `id` is
+A row is `{"id", "text", "targets": [...]}` with `group` (the id when absent), `choices`,
+`sources` and `facts` as options. Rows of other tools are read too, see `SHAPES`; there `id` is
 an option, and the file's name and line number stand in for it.
 """
 
@@ -21,7 +21,7 @@ from advisor.errors import did_you_mean
 
 logger = logging.getLogger(__name__)
 
-OPTIONS = ("id", "group", "choices", "sources")
+OPTIONS = ("id", "group", "choices", "sources", "facts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ def sample(spec: ScorerSpec) -> str:
                 inner = inner.setdefault(parent, {})
             inner[leaf] = "..."
         row["targets"] = [target]
+    elif spec.kind == "reply":
+        row["facts"] = ["14 days"]
     return json.dumps(row)
 
 
@@ -134,6 +136,8 @@ def check_targets(example: Example, spec: ScorerSpec) -> None:
     choices = example.question.choices
     if spec.kind == "choice" and not choices:
         faults.append("missing key 'choices' (scorer choice needs them)")
+    if spec.kind == "reply" and not example.facts:
+        faults.append("missing key 'facts' (scorer reply needs them)")
     for target in example.targets:
         if choices and target not in choices:
             faults.append(f"target {target!r} is not among the choices"
@@ -181,6 +185,7 @@ def _example(raw: dict[str, Any], shape: Shape, *, default_id: str) -> Example:
         targets=targets,
         group=_text(raw.get("group", row_id or default_id), "group", faults),
         sources=_texts(raw, "sources", faults),
+        facts=_texts(raw, "facts", faults),
     )
     choices = [choice.casefold().strip() for choice in example.question.choices]
     if "choices" in raw and choices and len(set(choices)) < max(len(choices), 2):

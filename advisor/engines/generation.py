@@ -26,6 +26,8 @@ PROMPT_TOKENS = 4096
 # Logits [rows, vocabulary] to one token a row.
 Choose = Callable[[torch.Tensor], torch.Tensor]
 Ended = Callable[[Sequence[int]], bool]
+# Prompts by index, what each has said so far, and their logits: the logits to choose from.
+Steer = Callable[[Sequence[int], Sequence[Sequence[int]], torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,12 @@ def greedy(
     max_tokens: int,
     ends: frozenset[int],
     ended: Ended,
+    steer: Steer | None = None,
 ) -> Iterator[tuple[int, Decoded]]:
     """Yield (index, Decoded) for every prompt, batch by batch.
 
     A row ends at a token of `ends`, which is dropped, or once `ended` says so of all its
-    tokens so far, which are kept.
+    tokens so far, which are kept. `steer` sees the logits before each choice.
     """
     if not prompts:
         return
@@ -60,7 +63,8 @@ def greedy(
         started = time.perf_counter()
         rows = [prompts[i] for i in batch]
         tokens = _decode(
-            model, rows, cache, max_tokens=max_tokens, ends=ends, ended=ended
+            model, rows, cache, max_tokens=max_tokens, ends=ends, ended=ended,
+            choose=_most_likely, steer=_within(batch, steer),
         )
         spent = time.perf_counter() - started + waiting
         waiting = 0.0
@@ -96,6 +100,13 @@ def _batches(prompts: Sequence[TokenIds]) -> Iterator[list[int]]:
         order = order[rows:]
 
 
+def _within(batch: Sequence[int], steer: Steer | None) -> Steer | None:
+    """`steer` for the rows of a batch, which count from 0."""
+    if steer is None:
+        return None
+    return lambda rows, said, logits: steer([batch[row] for row in rows], said, logits)
+
+
 def _most_likely(logits: torch.Tensor) -> torch.Tensor:
     return logits.argmax(dim=-1)
 
@@ -108,15 +119,16 @@ def _decode(
     max_tokens: int,
     ends: frozenset[int],
     ended: Ended,
-    choose: Choose = _most_likely,
+    choose: Choose,
+    steer: Steer | None = None,
 ) -> list[TokenIds]:
     prefix = shared.get_seq_length()
     batch = layout.pad(rows, prefix, filler=0, device=model.device)
     logits, cache = _read(model, batch, shared, room=max_tokens)
-    chosen = choose(logits)
     mask, positions = batch.mask, batch.positions
     said: list[list[int]] = [[] for _ in rows]
     alive = list(range(len(rows)))
+    chosen = choose(steer(alive, said, logits) if steer else logits)
     for last in range(max_tokens - 1, -1, -1):
         keep = []
         for slot, token in enumerate(chosen.tolist()):
@@ -134,6 +146,8 @@ def _decode(
             alive = [alive[slot] for slot in keep]
         mask = torch.cat([mask, mask.new_ones((len(keep), 1))], dim=1)
         logits, cache = _step(model, chosen[:, None], mask, positions, cache)
+        if steer:
+            logits = steer(alive, [said[row] for row in alive], logits)
         chosen = choose(logits)
     return [tuple(row) for row in said]
 

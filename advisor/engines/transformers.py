@@ -20,9 +20,16 @@ from jinja2.exceptions import TemplateError
 from advisor import stops
 from advisor.config import LoraWeights
 from advisor.core import PrepareCost
-from advisor.engines import generation, layout, memory, rehearsal, scoring, training
+from advisor.engines import constraining, generation, layout, memory, rehearsal, scoring, training
 from advisor.engines.models import ModelFiles, file_digest
-from advisor.engines.protocol import Course, Generation, Lesson, Message, TokenIds
+from advisor.engines.protocol import (
+    Constraint,
+    Course,
+    Generation,
+    Lesson,
+    Message,
+    TokenIds,
+)
 from advisor.errors import AdvisorError
 
 Scheme = Literal["none", "nf4"]
@@ -46,6 +53,7 @@ class _Weights:
     _model: Any = None
     _tokenizer: Any = None
     _rehearsals: dict[int, rehearsal.Rehearsal] = field(default_factory=dict)
+    _grammars: constraining.Grammars | None = None
 
     @property
     def model(self) -> Any:
@@ -60,6 +68,12 @@ class _Weights:
             self._tokenizer = _read_tokenizer(self.files)
         return self._tokenizer
 
+    def grammars(self, ends: frozenset[int]) -> constraining.Grammars:
+        """What answers can be held to with this tokenizer; made once."""
+        if self._grammars is None:
+            width = int(self.model.get_output_embeddings().weight.shape[0])
+            self._grammars = constraining.grammars(self.tokenizer, ends, width=width)
+        return self._grammars
 
     def rehearsal(
         self, openings: list[TokenIds], *, seed: int
@@ -126,7 +140,12 @@ class TransformersEngine:
         return tuple(self.weights.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
+        self,
+        prompts: Sequence[TokenIds],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraints: Sequence[Constraint] = (),
     ) -> Iterable[tuple[int, Generation]]:
         def text(tokens: Sequence[int]) -> str:
             return str(self.weights.tokenizer.decode(tokens, skip_special_tokens=True))
@@ -134,8 +153,11 @@ class TransformersEngine:
         def ended(tokens: Sequence[int]) -> bool:
             return bool(stop) and stops.stopped(text(tokens), stop)
 
+        ends = self._ends()
+        steer = self.weights.grammars(ends).steer(constraints) if constraints else None
         for index, decoded in generation.greedy(
-            self.weights.model, prompts, max_tokens=max_tokens, ends=self._ends(), ended=ended
+            self.weights.model, prompts, max_tokens=max_tokens, ends=ends, ended=ended,
+            steer=steer,
         ):
             said = stops.cut(text(decoded.tokens), stop)
             yield index, Generation(said, len(decoded.tokens), decoded.seconds)

@@ -16,8 +16,9 @@ def cost(trial: Trial, policy: Policy) -> Cost:
     Means are over the answers that did not fail: tokens, and seconds of machine time.
     USD per 1,000 calls is price per hour / 3600 x seconds / utilisation x 1000; all-in
     adds the preparation's seconds at the same hourly price, spread over calls per month
-    x months of the horizon. Percentiles of the one-at-a-time calls are milliseconds, by
-    Hyndman and Fan's type 8.
+    x months of the horizon. What is paid by the token costs its mean tokens in and out at
+    their prices; its seconds are waiting, not machine time. Percentiles of the
+    one-at-a-time calls are milliseconds, by Hyndman and Fan's type 8.
 
     Raises AdvisorError when there is no row, no answer, no timed call, or when the
     policy leaves nothing to divide by.
@@ -39,6 +40,11 @@ def cost(trial: Trial, policy: Policy) -> Cost:
     seconds = float(np.mean([one.usage.seconds for one in answers]))
     per_second = policy.usd_per_machine_hour / SECONDS_PER_HOUR
     serving = per_second * seconds / policy.utilisation * 1000
+    tokens_in = float(np.mean([one.usage.tokens_in for one in answers]))
+    tokens_out = float(np.mean([one.usage.tokens_out for one in answers]))
+    if trial.prices is not None:
+        serving = (tokens_in * trial.prices.usd_per_million_in
+                   + tokens_out * trial.prices.usd_per_million_out) / 1e6 * 1000
     preparing = per_second * trial.prepare.seconds / calls * 1000
     # Hyndman and Fan (1996), type 8: unbiased in the median whatever the distribution.
     p50, p95 = np.percentile(latencies, [50, 95], method="median_unbiased")
@@ -48,8 +54,8 @@ def cost(trial: Trial, policy: Policy) -> Cost:
         p50_ms=float(p50),
         p95_ms=float(p95),
         probe_n=latencies.size,
-        tokens_in=float(np.mean([one.usage.tokens_in for one in answers])),
-        tokens_out=float(np.mean([one.usage.tokens_out for one in answers])),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
         seconds_per_call=seconds,
         peak_memory_mib=trial.probe.peak_memory_mib,
         prepare_seconds=trial.prepare.seconds,

@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from advisor import report
-from advisor.config import LoraWeights
+from advisor.config import EndpointWeights, LoraWeights, Recipe
 from advisor.contenders.recipe import fits
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Evidence, decide
-from advisor.errors import AdvisorError, Busy
+from advisor.errors import AdvisorError, Busy, Unfit
 from advisor.measures.forgetting import suspicious
 from advisor.measures.standing import standing
 from advisor.runner.journal import Journal, JournalError, RunLock
@@ -49,15 +49,17 @@ def run(plan: Plan, watch: Watch) -> Finished:
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
     skipped = {name: reason for name, recipe in plan.recipes.items()
-               if (reason := fits(recipe, plan.task.material))}
+               if (reason := _unfit(recipe, plan))}
     entered = {name: recipe for name, recipe in plan.recipes.items() if name not in skipped}
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
         watch.begin(entered, len(plan.task.test))
-        trials, notes, failed = _trials(plan, journal, watch)
+        trials, notes, failed, unfit = _trials(plan, entered, journal, watch)
+        skipped |= unfit
         if not trials:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            why = {**skipped, **failed}
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in why.items())
             raise AdvisorError(
-                f"no contender could be measured: {reasons or 'none fits the task'}",
+                f"no contender could be measured: {reasons}",
                 fix="correct what is named above and run the same command again",
             )
         base = None
@@ -71,17 +73,31 @@ def run(plan: Plan, watch: Watch) -> Finished:
     return Finished(verdict, plan.folder, failed, skipped)
 
 
+def _unfit(recipe: Recipe, plan: Plan) -> str:
+    """Why the contender does not take part, or an empty string."""
+    allowed = plan.task.context.residency
+    if isinstance(recipe.weights, EndpointWeights):
+        given = plan.settings.endpoints.get(recipe.weights.name)
+        if given is None:
+            return f"advisor.yaml has no endpoint {recipe.weights.name!r}"
+        if allowed not in ("any", given.residency):
+            return (f"the task's data may be processed {allowed} only, endpoint "
+                    f"{recipe.weights.name} is {given.residency}")
+    return fits(recipe, plan.task.material)
+
+
 def _trials(
-    plan: Plan, journal: Journal, watch: Watch
-) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str]]:
-    trials, notes, failed = [], {}, {}
-    for name, recipe in plan.recipes.items():
-        if fits(recipe, plan.task.material):
-            continue
+    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch
+) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str], dict[str, str]]:
+    trials, notes, failed, unfit = list[Trial](), dict[str, Any](), {}, {}
+    for name, recipe in entered.items():
         try:
             trial, notes[name] = run_trial(name, recipe, plan=plan, journal=journal, watch=watch)
         except (Busy, JournalError):
             raise  # these stop the whole run: nothing more can be kept
+        except Unfit as reason:
+            unfit[name] = reason.problem
+            watch.finish(name, "does not fit the task")
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -104,7 +120,7 @@ def _trials(
                 continue
             trials.append(trial)
             watch.finish(name, _said(trial))
-    return tuple(trials), notes, failed
+    return tuple(trials), notes, failed, unfit
 
 
 def _said(trial: Trial) -> str:
