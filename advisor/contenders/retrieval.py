@@ -109,11 +109,12 @@ class Index:
 
     @cached_property
     def _bm25(self) -> tuple[Any, frozenset[str]]:
-        bm25s = _imported("bm25s")
-        index = bm25s.BM25()
         said = [words(passage.text) for passage in self.passages]
-        index.index(said, show_progress=False)
-        return index, frozenset(word for one in said for word in one)
+        vocabulary = frozenset(word for one in said for word in one)
+        index = _imported("bm25s").BM25()
+        if vocabulary:  # it divides by the mean length
+            index.index(said, show_progress=False)
+        return index, vocabulary
 
     @cached_property
     def _faiss(self) -> Any:

@@ -21,6 +21,7 @@ from advisor.core import Forgetting
 from advisor.report.audit import audit
 from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
+from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
 from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
 from advisor.report.rows import worst_rows
@@ -96,6 +97,8 @@ def _evidence(report: Report) -> dict[str, object]:
         "method": shared_method(report),
         "worst": worst_rows(report),
         "losses": loss_panels(report),
+        "lookups": lookups(report),
+        "lookup_heads": HEADS,
         "checks": audit(report),
         "entries": _entries(report.run),
     }

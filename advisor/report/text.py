@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from advisor.core import Forgetting, SuiteChange
 from advisor.report.audit import audit
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
+from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import Report, level, ranked, visible
 from advisor.report.tables import Cell, standings_table
 from advisor.report.wording import (
@@ -18,7 +19,7 @@ from advisor.report.wording import (
     unchanged_sentence,
 )
 
-_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits"})  # columns of words, set left
+_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits", "Mend"})  # columns of words, set left
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
@@ -30,6 +31,7 @@ def markdown(report: Report) -> str:
         *_opening(report),
         "### Standings",
         _standings(report),
+        *_retrieved(report),
         "### Forgetting",
         *_forgetting(report),
         "### How it was measured",
@@ -72,6 +74,15 @@ def _standings(report: Report) -> str:
 def _cell(cell: Cell) -> str:
     joint = " " if cell.note.startswith("[") or cell.text == "unchanged" else ", "
     return joint.join(part for part in (_safe(cell.text), _safe(cell.note)) if part)
+
+
+def _retrieved(report: Report) -> list[str]:
+    lines = lookups(report)
+    if not lines:
+        return []
+    heads = ["Contender", *(f"{_safe(name)} ({_safe(unit)})" for name, unit in HEADS), "Mend"]
+    rows = [[_safe(one.name), *map(_cell, one.cells), _safe(one.advice)] for one in lines]
+    return ["### What was found, and what was made of it", _table(heads, rows)]
 
 
 def _forgetting(report: Report) -> list[str]:
