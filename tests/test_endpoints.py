@@ -148,7 +148,7 @@ def test_every_conversation_is_sent_as_it_is_and_answered(serve):
 
 
 def test_no_more_calls_are_in_flight_than_allowed(serve):
-    def slow(_: int, body: dict[str, Any]) -> Reply:
+    def slow(*_: object) -> Reply:
         time.sleep(0.05)
         return said("yes")
 
@@ -212,7 +212,7 @@ def fault(one: Endpoint, count: int = 4) -> tuple[AdvisorError, dict[int, Genera
     return caught.value, found
 
 
-def test_an_endpoint_that_is_down_is_named(serve):
+def test_an_endpoint_that_is_down_is_named():
     one = endpoint("local", given("http://127.0.0.1:9/v1", retries=0))
     error, found = fault(one)
     assert "endpoint 'local' (http://127.0.0.1:9/v1): no connection" in error.problem
@@ -436,7 +436,7 @@ def test_an_endpoint_that_is_not_set_up_is_left_out_with_its_name(serve, task, t
     assert go(bare).skipped == {"served": "advisor.yaml has no endpoint 'local'"}
 
 
-def test_a_stopped_run_leaves_no_call_behind(serve, task, tmp_path):
+def test_a_stopped_run_leaves_no_call_behind(serve):
     server = serve(lambda *_: said("x"))
     with closing(iter(at(server, concurrency=2).speak(asked(30), max_tokens=8))) as speaking:
         next(speaking)
