@@ -159,9 +159,9 @@ class Answer:
     """What a system said to one question.
 
     `sources` are document ids behind the answer, `passages` the texts it was given.
-    `dropped` says what had to be left out of the prompt to fit the context, and which
-    citations were made up. `failure` is empty unless no answer could be produced; a failure
-    is never a wrong answer. `reasoning` is what a system wrote before its answer.
+    `dropped` says what had to be left out of the prompt to fit the context. `failure` is
+    empty unless no answer could be produced; a failure is never a wrong answer. `reasoning`
+    is what a system wrote before its answer, `made_up` its citations of what it never read.
     """
 
     question_id: str
@@ -172,6 +172,7 @@ class Answer:
     dropped: tuple[str, ...] = ()
     failure: str = ""
     reasoning: str = ""
+    made_up: tuple[str, ...] = ()
 
 
 GradeStatus = Literal["read", "empty", "unreadable", "failed"]

@@ -450,3 +450,37 @@ def test_a_report_without_retrieval_has_no_such_part(task, tmp_path):
     done = run(plan(task, tmp_path / "run", recipes=own("zero-shot")), Silent())
     assert lookups(Report(task, (), done.verdict, {})) == ()
     assert "What was found" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_index_saved_before_there_was_index_json_still_opens(tmp_path):
+    build(DOCUMENTS, spec("dense"), embedder=FakeEmbedder()).save(tmp_path / "index")
+    (tmp_path / "index" / "index.json").unlink()
+    again = load(tmp_path / "index", spec("dense"), embedder=FakeEmbedder())
+    assert documents(again, "What does a permit cost?") == ["fees.md"]
+
+
+def test_a_search_embeds_each_passage_once(task, tmp_path):
+    counting = Counting()
+    text = "retrieval: {kind: dense, tune: {top_k: [1, 2], chunk_words: [10, 40]}}"
+    made(text, task, tmp_path, embedder=counting)
+    passages = [one for one in counting.seen if "?" not in one]
+    assert len(passages) == len(set(passages))
+
+
+def test_made_up_citations_shorten_no_prompt_and_are_noted(task, tmp_path):
+    text = "retrieval: {kind: lexical, top_k: 1, cite: true}"
+    rows = tuple(replace(one, question=replace(one.question, text=f"[7] {one.question.text}"))
+                 for one in task.test)
+    done = run(plan(replace(task, test=rows), tmp_path / "run", engine=Echo(),
+                    recipes={"rag": recipe(text, tmp_path)}), Silent())
+    assert done.verdict.standings[0].counts.shortened_prompts == 0
+    assert "cite a passage that was not read: rag 24 of 24" in (
+        tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Echo(FakeEngine):
+    """Says all that it was asked."""
+
+    def _say(self, turns: Any) -> str:
+        return str(turns[-1][1])

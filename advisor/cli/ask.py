@@ -48,6 +48,8 @@ def execute(options: argparse.Namespace) -> int:
     print(answer.text)
     for source in answer.sources:
         print(f"source: {source}")
+    for made_up in answer.made_up:
+        print(f"made up: {made_up}")
     for dropped in answer.dropped:
         print(f"left out of the prompt: {dropped}")
     return 0

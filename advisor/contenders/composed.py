@@ -203,9 +203,10 @@ class Composed:
             Usage(length, said.tokens_out, said.seconds + overhead),
             sources=tuple(dict.fromkeys(passage.document for passage in read)),
             passages=tuple(passage.text for passage in prompt.passages),
-            dropped=(*prompt.dropped, *made_up),
+            dropped=prompt.dropped,
             failure=said.failure,
             reasoning=reasoning,
+            made_up=made_up,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,9 +146,10 @@ def build(
     *,
     embedder: Embedder,
     reranker: Reranker | None = None,
-    known: Mapping[str, Vectors] | None = None,
+    known: dict[str, Vectors] | None = None,
 ) -> Index:
-    """Cut and embed the corpus; texts in `known` keep the vectors they have there.
+    """Cut and embed the corpus; texts in `known` keep the vectors they have there, and the
+    others are added to it.
 
     An empty corpus is an AdvisorError.
     """
@@ -163,7 +164,7 @@ def build(
         )
     vectors = None
     if spec.kind in ("dense", "hybrid"):
-        vectors = _embedded([one.text for one in passages], embedder, dict(known or {}))
+        vectors = _embedded([one.text for one in passages], embedder, {} if known is None else known)
     return Index(spec, tuple(passages), vectors, embedder, reranker)
 
 
@@ -173,7 +174,7 @@ def vectors_by_text(folder: Path, embedder: Embedder) -> dict[str, Vectors]:
     Given to `build`, a changed document costs the embedding of its own new passages only.
     """
     try:
-        about = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        about = _about(folder)
         if about["embedder"] != embedder.digest:
             return {}
         if about["vectors"] != _sha256(folder / "vectors.npy"):
@@ -188,8 +189,7 @@ def load(
     folder: Path, spec: RetrievalSpec, *, embedder: Embedder, reranker: Reranker | None = None
 ) -> Index:
     """Open what `Index.save` wrote; a reranker that is not the saved one is an AdvisorError."""
-    about = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    if reranker is not None and about["reranker"] != reranker.digest:
+    if reranker is not None and _about(folder)["reranker"] != reranker.digest:
         raise AdvisorError(
             f"{folder}: the reranker {spec.rerank!r} found here is not the one it was made with",
             fix="put the reranker back that was measured, or run the task again",
@@ -203,7 +203,7 @@ def load(
 def _embedded(texts: list[str], embedder: Embedder, known: dict[str, Vectors]) -> Vectors:
     new = [text for text in dict.fromkeys(texts) if text not in known]
     if new:
-        known |= dict(zip(new, embedder.embed(new), strict=True))
+        known.update(zip(new, embedder.embed(new), strict=True))
     return np.stack([known[text] for text in texts])
 
 
@@ -211,6 +211,11 @@ def _passages(folder: Path) -> tuple[Passage, ...]:
     lines = (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return tuple(Passage(row["document"], row["text"]) for row in rows)
+
+
+def _about(folder: Path) -> dict[str, str]:
+    about: dict[str, str] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return about
 
 
 def _sha256(path: Path) -> str:
