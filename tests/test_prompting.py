@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ class Known:
         tolls = {d.title.lower(): d.text for d in self.material.corpus}
         for question in questions:
             bridge = question.text.split("the ")[-1].rstrip("?")
-            yield tolls["the " + bridge].split("is ")[1].split(".")[0]
+            yield tolls["the " + bridge].split("toll is ")[1].split(".")[0]
 
 class Bare:
     def answer(self, questions):
@@ -237,8 +238,7 @@ def test_what_is_wrong_with_it_is_told_and_the_others_go_on(name, what, task, tm
     recipes = {**own("zero-shot"), "mine": recipe(mine(name, tmp_path), tmp_path)}
     planned = plan(task, tmp_path / "run", recipes=recipes)
     done = run(replace(planned, tools=replace(planned.tools, root=tmp_path)), Silent())
-    with pytest.raises(AssertionError, match=what):
-        raise AssertionError(done.failed["mine"])
+    assert re.search(what, done.failed["mine"])
     assert [one.contender for one in done.verdict.standings] == ["zero-shot"]
 
 

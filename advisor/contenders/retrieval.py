@@ -164,7 +164,8 @@ def build(
         )
     vectors = None
     if spec.kind in ("dense", "hybrid"):
-        vectors = _embedded([one.text for one in passages], embedder, {} if known is None else known)
+        texts = [one.text for one in passages]
+        vectors = _embedded(texts, embedder, {} if known is None else known)
     return Index(spec, tuple(passages), vectors, embedder, reranker)
 
 
