@@ -31,6 +31,28 @@ class Strict(BaseModel):
 # ------------------------------------------------------------------- a recipe
 
 
+Select = Literal["fixed", "diverse", "nearest", "random"]
+
+
+class PromptSearch(Strict):
+    """Every combination of these is asked `rows` rows of dev; the best is kept."""
+
+    wording: tuple[str, ...] = Field(
+        (), description="Instructions to try beside the task's own; empty text is the task's own."
+    )
+    shots: tuple[Count, ...] = Field((), description="Empty: as set above.")
+    select: tuple[Select, ...] = Field((), description="Empty: as set above.")
+    rows: Annotated[int, Field(ge=1)] = Field(
+        24, description="Rows of dev, evenly spread, that each combination is asked."
+    )
+
+    @model_validator(mode="after")
+    def _something_to_choose(self) -> PromptSearch:
+        if not (self.wording or len(self.shots) > 1 or len(self.select) > 1):
+            raise ValueError("name at least two values of shots or select, or one wording")
+        return self
+
+
 class PromptSpec(Strict):
     """What the contender is told."""
 
@@ -42,21 +64,82 @@ class PromptSpec(Strict):
         description="`brief`: the task's short instruction, for weights taught the rules.",
     )
     shots: Count = Field(0, description="Solved examples from train shown before the question.")
-    select: Literal["fixed", "nearest"] = Field(
+    select: Select = Field(
         "fixed",
         description="`fixed`: the same seeded examples for every question (cheap: the prompt is "
-        "shared). `nearest`: the examples most similar to each question.",
+        "shared). `diverse`: the same for every question, as unlike each other as possible. "
+        "`nearest`: the examples most similar to each question. `random`: drawn anew for each.",
     )
+    reasoning: Literal["none", "steps"] = Field(
+        "none",
+        description="`steps`: reason first (chain of thought); only what follows the last "
+        "`Answer:` is the answer.",
+    )
+    reasoning_tokens: Annotated[int, Field(ge=1)] = Field(
+        192, description="Tokens added to the task's limit for `reasoning: steps`."
+    )
+    wording: str = Field(
+        "", description="Replaces the task's instruction; empty keeps the task's own."
+    )
+    tune: PromptSearch | None = Field(
+        None, description="Choose among these on dev, by the task's primary metric."
+    )
+
+
+class RetrievalSearch(Strict):
+    """What to choose among on dev, by recall: how often a passage in the prompt holds the
+    answer, less a small charge for each word that is read."""
+
+    top_k: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="Empty: as set above.")
+    chunk_words: tuple[Annotated[int, Field(ge=10)], ...] = Field(
+        (), description="Empty: as set above."
+    )
+    charge_per_100_words: Annotated[float, Field(ge=0.0)] = Field(
+        0.05,
+        description="Recall (0..1) that 100 more words in the prompt must bring, to be worth "
+        "reading: without it, more passages would always be chosen.",
+    )
+
+    @model_validator(mode="after")
+    def _something_to_choose(self) -> RetrievalSearch:
+        if len(self.top_k) < 2 and len(self.chunk_words) < 2:
+            raise ValueError("name at least two values of top_k or of chunk_words to choose from")
+        return self
 
 
 class RetrievalSpec(Strict):
     """What the contender reads before it answers."""
 
-    kind: Literal["none", "dense"] = Field("none", description="`dense`: embeddings and faiss.")
+    kind: Literal["none", "lexical", "dense", "hybrid", "everything"] = Field(
+        "none",
+        description="`lexical`: BM25. `dense`: embeddings and faiss. `hybrid`: both, joined by "
+        "reciprocal rank. `everything`: the whole corpus, where it fits into the context.",
+    )
     top_k: Annotated[int, Field(ge=1)] = Field(2, description="Passages put into the prompt.")
     chunk_words: Annotated[int, Field(ge=10)] = Field(
         90, description="Words in a passage at most; sections of a document are not mixed."
     )
+    rerank: str = Field(
+        "",
+        description="A cross-encoder (local folder or hub id) that orders the best `rerank_from` "
+        "passages again. Empty: no reranking.",
+    )
+    rerank_from: Annotated[int, Field(ge=1)] = Field(20, description="Passages it looks at.")
+    cite: bool = Field(
+        False,
+        description="Passages are numbered and the answer must end with the number it is from; "
+        "numbers that were not read are noted, and sources are those cited.",
+    )
+    tune: RetrievalSearch | None = Field(None, description="Choose top_k and chunk_words on dev.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RetrievalSpec:
+        if self.cite and self.kind == "none":
+            raise ValueError("`cite` needs something to read: set retrieval.kind")
+        if (self.rerank or self.tune) and self.kind in ("none", "everything"):
+            named = "rerank" if self.rerank else "tune"
+            raise ValueError(f"`{named}` needs kind lexical, dense or hybrid, not {self.kind}")
+        return self
 
 
 class BaseWeights(Strict):
@@ -100,13 +183,42 @@ class LoraWeights(Strict):
     )
 
 
-WeightsSpec = Annotated[BaseWeights | LoraWeights, Field(discriminator="kind")]
+class EndpointWeights(Strict):
+    """A model behind an OpenAI-compatible endpoint: vLLM, Ollama, a hosted service."""
+
+    kind: Literal["endpoint"]
+    name: str = Field(description="One of `endpoints` in advisor.yaml.")
+
+
+class OwnSystem(Strict):
+    """A system of your own: anything with `answer`. Its code runs in this process."""
+
+    kind: Literal["own"]
+    system: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")] = Field(
+        description="`./mine.py:System`, the path seen from the workspace. A class is made "
+        "with the task's material if it takes an argument."
+    )
+
+
+WeightsSpec = Annotated[
+    BaseWeights | LoraWeights | EndpointWeights | OwnSystem, Field(discriminator="kind")
+]
+
+
+# How a value of `weights.kind` is spelt in a fault's place.
+WEIGHTS: dict[str, type[Strict]] = {
+    "base": BaseWeights, "lora": LoraWeights, "endpoint": EndpointWeights, "own": OwnSystem,
+}
 
 
 class DecodingSpec(Strict):
     """How the contender may speak. Greedy: every difference is the recipe's."""
 
-    kind: Literal["free"] = "free"
+    kind: Literal["free", "choices", "json"] = Field(
+        "free",
+        description="`choices`: one of the question's choices, or of the labels in train. "
+        "`json`: text of the task's `answer_schema`, or of one derived from train.",
+    )
 
 
 class Recipe(Strict):
@@ -117,17 +229,41 @@ class Recipe(Strict):
     weights: WeightsSpec = BaseWeights()
     decoding: DecodingSpec = DecodingSpec()
 
+    @model_validator(mode="after")
+    def _own_systems_choose_for_themselves(self) -> Recipe:
+        others = {"prompt": PromptSpec(), "retrieval": RetrievalSpec(), "decoding": DecodingSpec()}
+        set_here = [name for name, default in others.items() if getattr(self, name) != default]
+        if isinstance(self.weights, OwnSystem) and set_here:
+            raise ValueError(f"`{set_here[0]}` does nothing for a system of your own: remove it")
+        if self.decoding.kind != "free" and self.prompt.reasoning != "none":
+            raise ValueError("`prompt.reasoning: steps` needs `decoding.kind: free`")
+        if self.prompt.tune and isinstance(self.weights, LoraWeights):
+            raise ValueError("`prompt.tune` asks the model as it is; set the prompt of tuned "
+                             "weights by hand")
+        return self
+
     @property
     def axes(self) -> dict[str, str]:
         """The four choices in a few words each, for tables."""
         prompt, retrieval, weights = self.prompt, self.retrieval, self.weights
+        if isinstance(weights, OwnSystem):
+            own = weights.system.rpartition("/")[2]
+            return {"prompt": "own", "retrieval": "-", "weights": own, "decoding": "own"}
         if prompt.kind == "none":
             return {"prompt": "none", "retrieval": "-", "weights": "-", "decoding": "-"}
         shots = f"{prompt.shots} {prompt.select} shots" if prompt.shots else "zero-shot"
         if prompt.instruction == "brief":
             shots += ", brief"
-        reads = "none" if retrieval.kind == "none" else f"{retrieval.kind} top {retrieval.top_k}"
+        if prompt.wording:
+            shots += ", own wording"
+        if prompt.reasoning == "steps":
+            shots += ", reasons first"
+        reads: str = retrieval.kind
+        if reads not in ("none", "everything"):
+            reads += f" top {retrieval.top_k}{', reranked' if retrieval.rerank else ''}"
         tuned = "base"
+        if isinstance(weights, EndpointWeights):
+            tuned = f"endpoint {weights.name}"
         if isinstance(weights, LoraWeights):
             base = "" if weights.quantise == "none" else f" on {weights.quantise}"
             tuned = f"LoRA r={weights.rank}{base}"
@@ -142,16 +278,38 @@ class Recipe(Strict):
 # --------------------------------------------------------------------- a task
 
 
+class VoiceFile(Strict):
+    """How every reply must sound; a rule that is left out asks for nothing."""
+
+    opening: tuple[str, ...] = Field((), description="A reply begins with one of these.")
+    sign_off: tuple[str, ...] = Field((), description="A reply ends with one of these.")
+    sentence_words: Count = Field(0, description="Words of a sentence between them at most.")
+    sentences: Count = Field(0, description="Sentences between them at most.")
+    forbidden: tuple[str, ...] = Field((), description="Words and phrases no reply may hold.")
+    units: dict[str, str] = Field(
+        {}, description="After a number, what may not stand and what must: `litres: l`."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> VoiceFile:
+        if not any(getattr(self, name) for name in type(self).model_fields):
+            raise ValueError("`voice` needs at least one rule")
+        return self
+
+
 class ScorerFile(Strict):
     """How an answer is graded."""
 
-    kind: Literal["exact", "json", "short_answer", "choice"]
+    kind: Literal["exact", "json", "short_answer", "choice", "reply"]
     fields: tuple[str, ...] = Field((), description="For `json`: dotted paths, one point each.")
+    voice: VoiceFile | None = Field(None, description="For `reply`: the rules of the voice.")
 
     @model_validator(mode="after")
     def _fields_belong_to_json(self) -> ScorerFile:
         if (self.kind == "json") != bool(self.fields):
             raise ValueError("`fields` is required for kind json, and only there")
+        if (self.kind == "reply") != bool(self.voice):
+            raise ValueError("`voice` is required for kind reply, and only there")
         return self
 
 
@@ -178,6 +336,10 @@ class TaskFile(Strict):
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="Strings before which an answer ends, once it has begun; a newline for "
         "one-line answers."
+    )
+    answer_schema: dict[str, Any] | None = Field(
+        None, description="JSON schema that `decoding: {kind: json}` holds answers to; without "
+        "one it is derived from the targets of train."
     )
     context: ContextFile
     slices: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
@@ -218,6 +380,7 @@ PRIMARY: dict[str, tuple[str, ...]] = {
     "choice": ("exact",),
     "short_answer": ("f1", "exact", "contains"),
     "json": ("field_accuracy", "exact", "valid"),
+    "reply": ("both", "fact", "voice"),
 }
 
 
@@ -272,6 +435,42 @@ class GovernanceFile(Strict):
     )
 
 
+class EndpointFile(Strict):
+    """One OpenAI-compatible endpoint. Questions of a task are sent to it."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] = Field(
+        description="Up to and with the version: http://localhost:8000/v1"
+    )
+    model: Annotated[str, Field(min_length=1)] = Field(description="The name it is served under.")
+    api_key_env: str = Field(
+        "", description="The environment variable that holds the key; the key itself stands in "
+        "no file. Empty: no key is sent."
+    )
+    residency: str = Field(
+        "elsewhere",
+        description="Where it processes data. A task whose context names a residency other than "
+        "`any` is asked only there.",
+    )
+    context_length: Annotated[int, Field(ge=64)] = Field(8192, description="In its tokens.")
+    concurrency: Annotated[int, Field(ge=1)] = Field(4, description="Calls in flight at a time.")
+    timeout_seconds: Positive = Field(60.0, description="For one try of one call.")
+    retries: Count = Field(
+        4, description="After a time-out, a refused connection, 408, 409, 429 or 5xx; waits grow, "
+        "and Retry-After is honoured up to two minutes."
+    )
+    usd_per_million_in: Annotated[float, Field(ge=0.0)] = Field(description="0 if it is yours.")
+    usd_per_million_out: Annotated[float, Field(ge=0.0)]
+    spend_limit_usd: Positive | None = Field(
+        None, description="What one command may spend there; required where tokens cost."
+    )
+
+    @model_validator(mode="after")
+    def _what_costs_is_capped(self) -> EndpointFile:
+        if self.usd_per_million_in + self.usd_per_million_out > 0 and not self.spend_limit_usd:
+            raise ValueError("spend_limit_usd is required where tokens have a price")
+        return self
+
+
 class Settings(Strict):
     """`advisor.yaml`, at the root of a workspace."""
 
@@ -287,6 +486,16 @@ class Settings(Strict):
     retention: tuple[str, ...] = Field(
         ("general_knowledge", "everyday_physics", "grammar", "last_word", "plain_text"),
         description="Suites under evals/retention/, or any lm-eval task name.",
+    )
+    oracle_probe: Annotated[int, Field(ge=0)] = Field(
+        60, description="Test rows, evenly spread, that contenders which read are asked again "
+        "with the right passage, to tell the retriever's faults from the model's. 0: none."
+    )
+    optional: tuple[str, ...] = Field(
+        (), description="Files of baselines/ that run only when named, or with --all."
+    )
+    endpoints: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], EndpointFile] = Field(
+        {}, description="Models that are served elsewhere, by the name recipes use."
     )
     policy: PolicyFile = PolicyFile()
     prices: PricesFile = PricesFile()
@@ -333,7 +542,7 @@ def read_text(path: Path) -> str:
 
 
 def _explain(fault: Any, model: type[Strict], root: yaml.Node | None) -> str:
-    path = [part for part in fault["loc"] if part not in ("base", "lora")]
+    path = [part for part in fault["loc"] if part not in WEIGHTS]
     where = ".".join(str(part) for part in path)
     line = _line(root, path)
     prefix = f"line {line}: {where}" if line else where
@@ -377,14 +586,20 @@ def _line(node: yaml.Node | None, path: list[Any]) -> int | None:
 
 def _keys_beside(model: type[Strict], loc: tuple[Any, ...]) -> list[str]:
     """Keys allowed where the unknown key at `loc` stands."""
-    unions: dict[str, type[Strict]] = {"base": BaseWeights, "lora": LoraWeights}
     for part in loc[:-1]:
-        if part in unions:
-            model = unions[str(part)]
+        if part in WEIGHTS:
+            model = WEIGHTS[str(part)]
             continue
-        field = model.model_fields.get(str(part))  # none for a key of a mapping
-        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, Strict):
-                model = kind
+        if str(part) not in model.model_fields:
+            continue  # the name of an endpoint
+        for inner in _models_in(model.model_fields[str(part)].annotation):
+            model = inner
     return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[Strict]]:
+    """The model behind `Model`, `Model | None` or `dict[str, Model]`; unions have several."""
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

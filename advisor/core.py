@@ -36,13 +36,15 @@ class Example:
     `targets` are alternatives: the first is the canonical one that tuning learns.
     `group` names the source the row was cut from; rows of one group never stand in
     two splits and are resampled together. `sources` are the ids of the documents
-    that hold the answer, when known.
+    that hold the answer, when known. `facts` are the short texts one of which a long
+    answer must contain, where the task's scorer asks for that.
     """
 
     question: Question
     targets: tuple[str, ...]
     group: str
     sources: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,42 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """How every reply must sound; an empty rule asks for nothing.
+
+    `opening` and `sign_off` are texts that a reply begins and ends with; `sentence_words`
+    limits the words of each sentence between them, `sentences` their number (0: no limit);
+    `forbidden` words and phrases may not occur, in any case; `units` maps a spelling that
+    may not stand after a number to the one that must.
+    """
+
+    opening: tuple[str, ...] = ()
+    sign_off: tuple[str, ...] = ()
+    sentence_words: int = 0
+    sentences: int = 0
+    forbidden: tuple[str, ...] = ()
+    units: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSpec:
+    """How answers are graded; `fields` (dotted paths) only for kind `json`, `voice` only
+    for kind `reply`."""
+
+    kind: Literal["exact", "json", "short_answer", "choice", "reply"]
+    fields: tuple[str, ...] = ()
+    voice: Voice | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """All that a contender may learn from. There is no test field to reach for.
 
     `brief` is the instruction for a contender that learns the rules from examples; it
     equals `instruction` when the task gives none. An answer ends before a string of `stop`
-    that follows any text of it, and after `max_tokens` tokens.
+    that follows any text of it, and after `max_tokens` tokens. `scorer` and `primary` grade
+    rows of dev for contenders that choose by them, and are no part of `digest`.
+    `answer_schema` is JSON text, empty when the task gives none.
     """
 
     instruction: str
@@ -72,14 +104,9 @@ class Material:
     max_tokens: int
     stop: tuple[str, ...]
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScorerSpec:
-    """How answers are graded; `fields` (dotted paths) only for kind `json`."""
-
-    kind: Literal["exact", "json", "short_answer", "choice"]
-    fields: tuple[str, ...] = ()
+    scorer: ScorerSpec = ScorerSpec("exact")
+    primary: str = "exact"
+    answer_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +161,9 @@ class Answer:
     """What a system said to one question.
 
     `sources` are document ids behind the answer, `passages` the texts it was given.
-    `dropped` says what had to be left out of the prompt to fit the context. `failure`
-    is empty unless no answer could be produced; a failure is never a wrong answer.
+    `dropped` says what had to be left out of the prompt to fit the context. `failure` is
+    empty unless no answer could be produced; a failure is never a wrong answer. `reasoning`
+    is what a system wrote before its answer, `made_up` its citations of what it never read.
     """
 
     question_id: str
@@ -145,6 +173,8 @@ class Answer:
     passages: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     failure: str = ""
+    reasoning: str = ""
+    made_up: tuple[str, ...] = ()
 
 
 GradeStatus = Literal["read", "empty", "unreadable", "failed"]
@@ -206,6 +236,30 @@ class SuiteScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What the retriever found for the test rows, apart from what the model made of it.
+
+    `ranks` maps a row to the rank (from 1) of the first passage that holds the answer
+    among the first `depth`, 0 when it is not there; rows for which no passage of the corpus
+    does are absent. `read` is how many passages stand in a prompt. `oracle` maps the probed
+    rows to their credit when the prompt held the right passage and no other.
+    """
+
+    depth: int
+    read: int
+    ranks: Mapping[str, int]
+    oracle: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """USD for a million tokens of a model that is paid by the token."""
+
+    usd_per_million_in: float
+    usd_per_million_out: float
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareCost:
     """What it took to make the system once: wall seconds, and bytes on disk.
 
@@ -241,7 +295,8 @@ class Trial:
     """One contender at one seed: raw rows and what they cost.
 
     `retention` is None when the weights are the untouched base ("unchanged by
-    construction"); otherwise suite name to scores.
+    construction"); otherwise suite name to scores. `prices` is None for what runs on the
+    measuring machine, `retrieved` None for what retrieves nothing.
     """
 
     contender: str
@@ -252,6 +307,8 @@ class Trial:
     prepare: PrepareCost
     probe: Probe
     axes: Mapping[str, str]
+    prices: TokenPrices | None = None
+    retrieved: Retrieved | None = None
 
 
 # --------------------------------------------------------------- what is decided
@@ -292,6 +349,7 @@ class Cost:
     fixed_usd: float = 0.0
     retunes: int = 0
     reindexes: int = 0
+    usd_tokens: float | None = None
 
 
 GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]

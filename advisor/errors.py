@@ -35,6 +35,10 @@ class Faults(AdvisorError):
         super().__init__(f"{where}: {count}{lines}", fix=fix)
 
 
+class Unfit(AdvisorError):
+    """A contender cannot take part in this task, and nothing is wrong with either."""
+
+
 class Busy(AdvisorError):
     """Another process holds the run."""
 

@@ -12,11 +12,11 @@ import yaml
 
 from advisor.config import LoraWeights, Recipe, Settings, load
 from advisor.contenders.composed import Tools
-from advisor.core import PrepareCost, Task
+from advisor.core import Example, PrepareCost, Task
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
-from advisor.engines.protocol import Course, Generation, TokenIds
+from advisor.engines.protocol import Constraint, Course, Generation, TokenIds
 from advisor.runner.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,6 +73,22 @@ def small_task(folder: Path) -> Task:
     return load_task(write_task(folder))
 
 
+def suited(task: Task, decoding: str) -> Task:
+    """The task with its answers as JSON, or with choices, for contenders held to those."""
+    def turned(rows: tuple[Example, ...]) -> tuple[Example, ...]:
+        if decoding == "json":
+            return tuple(replace(one, targets=(json.dumps({"toll": one.targets[0]}),))
+                         for one in rows)
+        return tuple(replace(one, question=replace(
+            one.question, choices=("nothing", one.targets[0]))) for one in rows)
+
+    if decoding == "free":
+        return task
+    material = task.material
+    material = replace(material, train=turned(material.train), dev=turned(material.dev))
+    return replace(task, material=material, test=turned(task.test))
+
+
 # Recipes that stay as they are while those of baselines/ are being improved.
 RECIPES = {
     "floor": "prompt: {kind: none}\n",
@@ -116,11 +132,14 @@ class Listening(FakeEngine):
     fault: type[BaseException] = KeyboardInterrupt
 
     def generate(
-        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = ()
+        self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = (),
+        constraints: Sequence[Constraint] = (),
     ) -> Any:
         said: tuple[int, Generation]
         # Named, because a dataclass with slots is not the class that `super()` remembers.
-        for said in FakeEngine.generate(self, prompts, max_tokens=max_tokens, stop=stop):
+        for said in FakeEngine.generate(
+            self, prompts, max_tokens=max_tokens, stop=stop, constraints=constraints
+        ):
             if len(self.asked) >= self.patience:
                 raise self.fault("no more")
             self.asked.append(prompts[said[0]])
@@ -154,7 +173,7 @@ def plan(
 ) -> Plan:
     """A plan on fakes, without retention suites."""
     return Plan(
-        task=task, recipes=recipes, settings=Settings(latency_probe=2), suites=(),
+        task=task, recipes=recipes, settings=Settings(latency_probe=2, oracle_probe=0), suites=(),
         tools=Tools(engine or FakeEngine(), FakeEmbedder()), seed=0, final=True,
         folder=folder, data={},
     )

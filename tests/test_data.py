@@ -172,8 +172,8 @@ def test_a_missing_split_shows_a_row_to_type(folder: Path) -> None:
 
 
 BAD_ROWS: list[tuple[Any, str]] = [
-    (row("x", colour=1), "unknown key 'colour' (expected one of: choices, group, id, sources, "
-                         "subject, targets, text)"),
+    (row("x", colour=1), "unknown key 'colour' (expected one of: choices, facts, group, id, "
+                          "sources, subject, targets, text)"),
     ({"id": "x", "text": "?", "tragets": ["y"]}, "missing key 'targets'"),
     ({"id": "x", "text": "?", "tragets": ["y"]}, "unknown key 'tragets' (did you mean 'targets'?)"),
     ({"text": "?", "targets": ["y"]}, "missing key 'id'"),

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # None of these is a dependency of the wheel without extras.
 HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "lm_eval", "peft",
-         "gguf", "bitsandbytes", "datasets", "huggingface_hub", "sklearn", "pandas")
+         "gguf", "bitsandbytes", "bm25s", "llguidance", "openai", "datasets",
+         "huggingface_hub", "sklearn", "pandas")
 
 # In two halves, so that this file passes its own test.
 REGISTRY_HOSTS = tuple(

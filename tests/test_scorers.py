@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from advisor.core import Answer, Example, Grade, Question, ScorerSpec, Usage
+from advisor.core import Answer, Example, Grade, Question, ScorerSpec, Usage, Voice
 from advisor.measures.scorers import grade, part_names
 from advisor.measures.scorers.short_answer import tokens
 
@@ -18,6 +18,9 @@ SPECS = {
     "exact": (ScorerSpec("exact"), "exact"),
     "choice": (ScorerSpec("choice"), "exact"),
     "short_answer": (ScorerSpec("short_answer"), "f1"),
+    "reply": (ScorerSpec("reply", voice=Voice(
+        opening=("Hello!",), sign_off=("Bye.",), sentence_words=9, sentences=2,
+        forbidden=("sorry",), units=(("kilometres", "km"),))), "both"),
     "json": (ScorerSpec("json", ("severity", "who.name")), "field_accuracy"),
 }
 TICKET = {"severity": 2, "who": {"name": "Ann"}, "note": "a } brace"}
@@ -249,3 +252,39 @@ def test_a_broken_object_does_not_hide_a_good_one_after_it() -> None:
 def test_the_target_that_agrees_best_counts() -> None:
     other = json.dumps({"severity": 9, "who": {"name": "Bo"}})
     assert graded("json", json.dumps(TICKET), other, json.dumps(TICKET)).credit == 1.0
+
+
+# ------------------------------------------------------------------ reply
+
+
+GOOD = "Hello! It rides 42 km on one charge. Bye."
+
+
+@pytest.mark.parametrize(("text", "fact", "broken"), [
+    (GOOD, 1, ""),
+    ("Hello! It rides 42km now. Bye.", 1, ""),
+    ("Hello! It rides 42 kilometres. Bye.", 1, "units"),
+    ("Hello! It rides 43 km. Bye.", 0, ""),
+    ("Hello! It rides 142 km. Bye.", 0, ""),
+    ("Hi! It rides 42 km. Bye.", 1, "opening"),
+    ("Hello! It rides 42 km.", 1, "sign_off"),
+    ("Hello! Sorry, it rides 42 km. Bye.", 1, "forbidden"),
+    ("Hello! It is sorrynot 42 km. Bye.", 1, ""),
+    ("Hello! It rides a very long way of about 42 km. Bye.", 1, "sentence_words"),
+    ("Hello! It rides 42 km. Yes. Really. Bye.", 1, "sentences"),
+    ("Hello! Bye.", 0, "sentences"),
+    ("Hello!\nIt rides 42 km.\nBye.", 1, ""),
+])
+def test_a_reply_is_graded_by_fact_and_voice_apart_and_together(text, fact, broken) -> None:
+    grade_ = graded_reply(text)
+    rules = {name.partition(":")[2] for name, value in grade_.parts.items()
+             if name.startswith("rule:") and not value}
+    assert grade_.parts["fact"] == fact
+    assert rules == ({broken} if broken else set())
+    assert grade_.credit == fact * (not broken)
+
+
+def graded_reply(text: str) -> Grade:
+    spec, primary = SPECS["reply"]
+    example = Example(Question("q", "?"), (GOOD,), "q", facts=("42 km", "42km", "42 kilometres"))
+    return grade(Answer("q", text, Usage(1, 1, 0.1)), example, spec, primary=primary)

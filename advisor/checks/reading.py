@@ -84,9 +84,7 @@ def _found(
     looked: Looked, rows: Sequence[Example], recipe: Recipe, embedder: Embedder
 ) -> list[bool]:
     wanted = recipe.retrieval
-    index = retrieval.build(
-        looked.task.material.corpus, chunk_words=wanted.chunk_words, embedder=embedder
-    )
+    index = retrieval.build(looked.task.material.corpus, wanted, embedder=embedder)
     read = index.search([example.question.text for example in rows], wanted.top_k)
     return [any(_holds(_words(passage.text), example) for passage in passages)
             for example, passages in zip(rows, read, strict=True)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from advisor.cli.tools import for_bundle
 from advisor.core import Question
+from advisor.engines.openai import Endpoint, endpoint
 from advisor.errors import AdvisorError
+from advisor.workspace import Workspace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,8 @@ def execute(options: argparse.Namespace) -> int:
     if not (path / MANIFEST).is_file() and (path / "winner").is_dir():
         path = path / "winner"
     manifest = verify(path)
-    system, _ = reopen(path, for_bundle(manifest, path, options.model))
+    tools = replace(for_bundle(manifest, path, options.model), endpoints=_endpoints())
+    system, _ = reopen(path, tools)
     [answer] = system.answer([Question("ask", options.text, tuple(options.choice))])
     if answer.failure:
         raise AdvisorError(answer.failure, fix="ask a shorter question")
@@ -46,6 +49,18 @@ def execute(options: argparse.Namespace) -> int:
     print(answer.text)
     for source in answer.sources:
         print(f"source: {source}")
+    for made_up in answer.made_up:
+        print(f"made up: {made_up}")
     for dropped in answer.dropped:
         print(f"left out of the prompt: {dropped}")
     return 0
+
+
+def _endpoints() -> dict[str, Endpoint]:
+    """Those of the user's own advisor.yaml: a bundle names no place to send questions to."""
+    try:
+        given = Workspace.find(Path.cwd()).settings().endpoints
+    except AdvisorError:
+        return {}
+    return {name: endpoint(name, one) for name, one in given.items()}
+

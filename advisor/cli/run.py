@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,23 @@ from advisor.cli.tools import fake, real
 from advisor.config import LoraWeights, Recipe, Settings
 from advisor.core import Task, Verdict
 from advisor.data.task import load_task
-from advisor.errors import AdvisorError
+from advisor.engines.openai import endpoint
+from advisor.errors import AdvisorError, did_you_mean
 from advisor.measures.retention import load_suites
 from advisor.report import Report, verdict_json
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
 from advisor.ship.bundle import digests
-from advisor.workspace import Workspace
+from advisor.workspace import SETTINGS, Workspace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tasks", nargs="+", metavar="TASK", help="a folder of evals/, or a path to a task")
     add("--contender", action="append", metavar="NAME",
-        help="only this file of baselines/ (repeatable; default: all of them)")
+        help="only this file of baselines/ (repeatable; default: all but the optional ones of "
+        "advisor.yaml)")
+    add("--all", action="store_true", help="the optional contenders too")
     add("--limit", type=int, metavar="N",
         help="only the first N test rows; the run is marked as not final")
     add("--seed", type=int, help="default: seed of advisor.yaml")
@@ -54,7 +58,7 @@ def execute(options: argparse.Namespace) -> int:
     workspace = Workspace.find(Path.cwd())
     settings = _settings(workspace, options)
     # Everything a user may have got wrong is found before anything costs time.
-    recipes = {name: workspace.recipe(name) for name in options.contender or workspace.recipes()}
+    recipes = {name: workspace.recipe(name) for name in _chosen(workspace, settings, options)}
     recipes = dict(sorted(recipes.items(), key=_effort))
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
@@ -65,10 +69,13 @@ def execute(options: argparse.Namespace) -> int:
                 fix=f"write `name: {folder.name}`, or rename the folder",
             )
     shared: dict[str, Any] = {}
-    plans = [
-        replace(_plan(workspace, settings, recipes, (task, folder), options), shared=shared)
-        for task, folder in zip(tasks, folders, strict=True)
-    ]
+    # One purse an endpoint, however many tasks and contenders ask it.
+    served = {name: endpoint(name, given) for name, given in settings.endpoints.items()}
+    plans = []
+    for task, folder in zip(tasks, folders, strict=True):
+        plan = _plan(workspace, settings, recipes, (task, folder), options)
+        tools = replace(plan.tools, endpoints=served)
+        plans.append(replace(plan, shared=shared, tools=tools))
     console = Console(stderr=options.json, highlight=False)
     finished = []
     for plan in plans:
@@ -84,6 +91,22 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(plan, done) for plan, done in finished], indent=2))
     return 1 if any(done.failed for _, done in finished) else 0
+
+
+def _chosen(
+    workspace: Workspace, settings: Settings, options: argparse.Namespace
+) -> Sequence[str]:
+    """The contenders by name: those asked for, or all that are not optional."""
+    names = workspace.recipes()
+    if unknown := sorted(set(settings.optional) - set(names)):
+        raise AdvisorError(
+            f"{workspace.root / SETTINGS}: optional: baselines/ has no {unknown[0]!r}"
+            f"{did_you_mean(unknown[0], names)}",
+            fix="correct or remove the name",
+        )
+    if options.contender:
+        return list(options.contender)
+    return [name for name in names if options.all or name not in settings.optional]
 
 
 def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:
@@ -113,7 +136,7 @@ def _plan(
         recipes=recipes,
         settings=settings,
         suites=load_suites(settings.retention, workspace.retention_file),
-        tools=_tools(settings, options.engine),
+        tools=replace(_tools(settings, options.engine), root=workspace.root),
         seed=settings.seed,
         final=options.limit is None and options.engine != "fake",
         folder=(options.out or workspace.reports) / _folder_name(task, options),

@@ -1,75 +1,113 @@
-"""A system that calls a model: shots x passages x weights, as its recipe says."""
+"""A system that calls a model: shots x passages x weights x decoding, as its recipe says."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from advisor.config import LoraWeights, Recipe
-from advisor.contenders import retrieval
-from advisor.contenders.prompt import FixedShots, NearestShots, Passage, Prompt, Shot, Shots, fit
+from advisor import stops
+from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.contenders import citing, retrieval, shelf
+from advisor.contenders.prompt import Passage, Prompt, Shot, Shots, Style, concluded, fit
 from advisor.core import Answer, Example, Question, Usage
+from advisor.engines import rerankers
 from advisor.engines.embedders import Embedder
-from advisor.engines.protocol import Engine, Message
-from advisor.errors import AdvisorError
+from advisor.engines.protocol import Constraint, Engine, Generation, Local, Message, Speaker
+from advisor.engines.rerankers import Reranker
+from advisor.errors import AdvisorError, did_you_mean
 
 NOTHING = Usage(tokens_in=0, tokens_out=0, seconds=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the machine offers a contender: the base model, and an embedder."""
+    """What a contender may use: the base model, an embedder, endpoints by name, rerankers.
+
+    `root` is the workspace, below which systems of the user's own are found; None where
+    nothing may be run that a file names, as when a bundle is opened.
+    """
 
     engine: Engine
     embedder: Embedder
+    endpoints: Mapping[str, Speaker] = field(default_factory=dict)
+    reranker: Callable[[str], Reranker] = rerankers.reranker
+    root: Path | None = None
+
+    def endpoint(self, name: str) -> Speaker:
+        """The endpoint of that name; an unknown one is an AdvisorError."""
+        if name in self.endpoints:
+            return self.endpoints[name]
+        hint = did_you_mean(name, self.endpoints) if self.endpoints else ""
+        raise AdvisorError(f"weights.name: advisor.yaml has no endpoint {name!r}{hint}",
+                           fix=f"add `{name}:` under `endpoints:` in advisor.yaml")
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What every contender of a task has in common: the instruction, and when to end."""
+    """What the contenders of a task have in common: the instruction, when to end, and what
+    an answer must be if decoding is held to something (`labels`, or `schema` as JSON)."""
 
     instruction: str
     max_tokens: int
     stop: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """Answers with `engine`, which already holds the recipe's weights.
+    """Answers with `speaker`, which already holds the recipe's weights.
 
     `adapter` is the folder of the adapter, None for base weights.
     """
 
     recipe: Recipe
     manner: Manner
-    engine: Engine
+    speaker: Speaker
     shots: Shots
-    index: retrieval.DenseIndex | None
+    index: retrieval.Index | None
     adapter: Path | None = None
 
-    def prompts(self, questions: Sequence[Question], *, room: int) -> list[Prompt]:
-        """The prompt of each question within `room` tokens."""
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of this process that answers; None when an endpoint does."""
+        return self.speaker.engine if isinstance(self.speaker, Local) else None
+
+    @property
+    def _style(self) -> Style:
+        return Style(self.recipe.prompt.reasoning != "none", self.recipe.retrieval.cite)
+
+    def prompts(
+        self,
+        questions: Sequence[Question],
+        *,
+        room: int,
+        given: Sequence[tuple[Passage, ...]] | None = None,
+    ) -> list[Prompt]:
+        """The prompt of each question within `room` tokens, around the passages that are
+        found, or the `given` ones."""
         chosen = self._shown(self.shots.choose(questions))
-        read: list[tuple[Passage, ...]] = [()] * len(questions)
+        read: Sequence[tuple[Passage, ...]] = [()] * len(questions)
         if self.index is not None:
             texts = [question.text for question in questions]
-            read = self.index.search(texts, self.recipe.retrieval.top_k)
+            read = given or self.index.search(texts, self.recipe.retrieval.top_k)
+        instruction = self.manner.instruction
         return [
-            fit(self.engine, self.manner.instruction, question, around=around, room=room)
+            fit(self.speaker, instruction, question, around=around, room=room,
+                style=self._style)
             for question, around in zip(questions, zip(chosen, read, strict=True), strict=True)
         ]
 
     def _shown(self, chosen: list[tuple[Example, ...]]) -> list[tuple[Shot, ...]]:
-        """Shots as they are shown: a contender that reads is shown how to use passages."""
+        """Shots as they are shown: a contender that reads is shown how to use passages,
+        except where that would repeat the whole corpus."""
         unique = {example.question.id: example for row in chosen for example in row}
         read: dict[str, tuple[Passage, ...]] = {}
-        if self.index is not None and unique:
+        if self.index is not None and unique and self.recipe.retrieval.kind != "everything":
             texts = [example.question.text for example in unique.values()]
             found = self.index.search(texts, self.recipe.retrieval.top_k)
             read = dict(zip(unique, found, strict=True))
@@ -80,120 +118,125 @@ class Composed:
 
     def ask(self, questions: Sequence[Question]) -> list[tuple[Message, ...]]:
         """The conversations of `questions`, for tuning on what will be asked."""
-        return [prompt.messages for prompt in self.prompts(questions, room=self._room())]
+        prompts = self.prompts(questions, room=self._room())
+        return [prompt.conversation.messages for prompt in prompts]
 
-    def answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
+    def answer(
+        self,
+        questions: Sequence[Question],
+        *,
+        given: Sequence[tuple[Passage, ...]] | None = None,
+    ) -> Iterable[Answer]:
+        """One answer a question; `given` passages stand in for those that would be found."""
         room = self._room()  # reads the weights if nobody has: no part of a call
         started = time.perf_counter()
-        prompts = self.prompts(questions, room=room)
+        prompts = self.prompts(questions, room=room, given=given)
         # Retrieval and templating belong to every call's time.
         overhead = (time.perf_counter() - started) / max(1, len(questions))
-        fitting = [i for i, prompt in enumerate(prompts) if prompt.tokens]
+        fitting = [i for i, prompt in enumerate(prompts) if prompt.fits]
         for i in sorted(set(range(len(prompts))) - set(fitting)):
             yield Answer(
                 questions[i].id, "", NOTHING,
                 dropped=prompts[i].dropped, failure=self._too_long(prompts[i]),
             )
-        generated = self.engine.generate(
-            [prompts[i].tokens for i in fitting],
-            max_tokens=self.manner.max_tokens,
-            stop=self.manner.stop,
+        generated = self.speaker.speak(
+            [prompts[i].conversation for i in fitting],
+            max_tokens=self._max_tokens(),
+            stop=() if self._style.reasons else self.manner.stop,
+            constraints=self._constraints([questions[i] for i in fitting]),
         )
         for position, said in generated:
             i = fitting[position]
-            usage = Usage(len(prompts[i].tokens), said.tokens_out, said.seconds + overhead)
-            yield _answer(questions[i], prompts[i], text=said.text, usage=usage)
+            yield self._answer(questions[i], prompts[i], said, overhead)
 
     def save(self, folder: Path) -> None:
         described = {
             "recipe": self.recipe.model_dump(mode="json"),
             "manner": asdict(self.manner),
         }
+        if isinstance(self.recipe.weights, EndpointWeights):
+            described["endpoint"] = {"digest": self.speaker.digest}
         text = json.dumps(described, indent=2)
         (folder / "system.json").write_text(text + "\n", encoding="utf-8")
-        _save_shots(self.shots, folder)
+        shelf.save(self.shots, folder)
         if self.index is not None:
             self.index.save(folder / "index")
         if self.adapter is not None:
             shutil.copytree(self.adapter, folder / "adapter")
 
+    def _constraints(self, questions: Sequence[Question]) -> list[Constraint]:
+        kind, manner = self.recipe.decoding.kind, self.manner
+        if kind == "json":
+            return [Constraint(schema=manner.schema)] * len(questions)
+        if kind == "choices":
+            return [Constraint(question.choices or manner.labels) for question in questions]
+        return []
+
+    def _max_tokens(self) -> int:
+        prompt = self.recipe.prompt
+        more = prompt.reasoning_tokens if self._style.reasons else 0
+        return self.manner.max_tokens + more
+
     def _room(self) -> int:
-        return self.engine.context_length - self.manner.max_tokens
+        return self.speaker.context_length - self._max_tokens()
 
     def _too_long(self, prompt: Prompt) -> str:
-        needed = len(self.engine.encode(prompt.messages))
         return (
-            f"prompt too long: {needed} tokens without shots or passages, {self._room()} fit "
-            f"beside {self.manner.max_tokens} for the answer"
+            f"prompt too long: {prompt.conversation.length} tokens without shots or passages, "
+            f"{self._room()} fit beside {self._max_tokens()} for the answer"
+        )
+
+    def _answer(
+        self, question: Question, prompt: Prompt, said: Generation, overhead: float
+    ) -> Answer:
+        text, reasoning = said.text, ""
+        if self._style.reasons and not said.failure:
+            text, reasoning = concluded(said.text)
+            text = stops.cut(text, self.manner.stop)
+        read, made_up = prompt.passages, tuple[str, ...]()
+        if self.recipe.retrieval.cite:
+            text, read, made_up = citing.checked(text, prompt.passages)
+        length = prompt.conversation.length if said.tokens_in is None else said.tokens_in
+        return Answer(
+            question.id,
+            text,
+            Usage(length, said.tokens_out, said.seconds + overhead),
+            sources=tuple(dict.fromkeys(passage.document for passage in read)),
+            passages=tuple(passage.text for passage in prompt.passages),
+            dropped=prompt.dropped,
+            failure=said.failure,
+            reasoning=reasoning,
+            made_up=made_up,
         )
 
 
 def load(folder: Path, tools: Tools) -> Composed:
-    """Open what `Composed.save` wrote, on the base model in `tools`."""
+    """Open what `Composed.save` wrote, on the models in `tools`."""
     described = json.loads((folder / "system.json").read_text(encoding="utf-8"))
     recipe = Recipe.model_validate(described["recipe"])
-    engine = tools.engine
     adapter = None
-    if isinstance(recipe.weights, LoraWeights):
+    speaker: Speaker
+    if isinstance(recipe.weights, EndpointWeights):
+        speaker = tools.endpoint(recipe.weights.name)
+        if speaker.digest != described["endpoint"]["digest"]:
+            raise AdvisorError(
+                f"{folder}: endpoint {recipe.weights.name!r} of advisor.yaml is not the one that "
+                "was measured: its url, model or settings differ",
+                fix="set it back, or run the task again",
+            )
+    elif isinstance(recipe.weights, LoraWeights):
         adapter = folder / "adapter"
-        engine = engine.quantised(recipe.weights.quantise).with_adapter(adapter)
+        base = tools.engine.quantised(recipe.weights.quantise)
+        speaker = Local(base.with_adapter(adapter))
+    else:
+        speaker = Local(tools.engine)
     index = None
     if recipe.retrieval.kind != "none":
-        index = retrieval.load(folder / "index", tools.embedder)
-    shots = _load_shots(recipe, folder, tools.embedder)
-    manner = described["manner"]
-    manner = Manner(manner["instruction"], manner["max_tokens"], tuple(manner["stop"]))
-    return Composed(recipe, manner, engine, shots, index, adapter)
-
-
-def _answer(question: Question, prompt: Prompt, *, text: str, usage: Usage) -> Answer:
-    return Answer(
-        question.id,
-        text,
-        usage,
-        sources=tuple(dict.fromkeys(passage.document for passage in prompt.passages)),
-        passages=tuple(passage.text for passage in prompt.passages),
-        dropped=prompt.dropped,
-    )
-
-
-def _save_shots(shots: Shots, folder: Path) -> None:
-    examples: tuple[Example, ...]
-    if isinstance(shots, NearestShots):
-        examples = shots.pool
-        np.save(folder / "shots.npy", shots.vectors, allow_pickle=False)
-    elif isinstance(shots, FixedShots):
-        examples = shots.examples
-    else:
-        raise AdvisorError(
-            f"shots of kind {type(shots).__name__} cannot be saved",
-            fix="use prompt.select: fixed or nearest",
+        reranker = tools.reranker(recipe.retrieval.rerank) if recipe.retrieval.rerank else None
+        index = retrieval.load(
+            folder / "index", recipe.retrieval, embedder=tools.embedder, reranker=reranker
         )
-    with (folder / "shots.jsonl").open("w", encoding="utf-8") as stream:
-        for example in examples:
-            stream.write(json.dumps(asdict(example)) + "\n")  # ASCII: U+2028 would end a line
-
-
-def _load_shots(recipe: Recipe, folder: Path, embedder: Embedder) -> Shots:
-    lines = (folder / "shots.jsonl").read_text(encoding="utf-8").splitlines()
-    examples = tuple(_example(json.loads(line)) for line in lines)
-    if recipe.prompt.shots and recipe.prompt.select == "nearest":
-        vectors = np.load(folder / "shots.npy", allow_pickle=False)
-        return NearestShots(examples, vectors, embedder, recipe.prompt.shots)
-    return FixedShots(examples)
-
-
-def _example(row: dict[str, object]) -> Example:
-    question = row["question"]
-    assert isinstance(question, dict)
-    return Example(
-        Question(question["id"], question["text"], tuple(question["choices"])),
-        targets=_strings(row["targets"]),
-        group=str(row["group"]),
-        sources=_strings(row["sources"]),
-    )
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    assert isinstance(value, list)
-    return tuple(str(item) for item in value)
+    shots = shelf.load(folder, recipe.prompt, embedder=tools.embedder)
+    manner = described["manner"]
+    lists = {name: tuple(manner[name]) for name in ("stop", "labels") if name in manner}
+    return Composed(recipe, Manner(**{**manner, **lists}), speaker, shots, index, adapter)

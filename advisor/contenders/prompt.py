@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +12,7 @@ import numpy as np
 
 from advisor.core import Example, Question
 from advisor.engines.embedders import Embedder, Vectors
-from advisor.engines.protocol import Engine, Message, TokenIds
+from advisor.engines.protocol import Conversation, Message, Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,13 @@ class Shot:
 class Prompt:
     """A conversation that fits the context, and what had to be left out for that.
 
-    `tokens` is empty when not even the bare question fits.
+    `fits` is False when not even the bare question does.
     """
 
-    messages: tuple[Message, ...]
-    tokens: TokenIds
+    conversation: Conversation
     passages: tuple[Passage, ...]
     dropped: tuple[str, ...]
+    fits: bool = True
 
 
 class Shots(Protocol):
@@ -87,6 +88,35 @@ class NearestShots:
         return chosen
 
 
+@dataclass(frozen=True, slots=True)
+class RandomShots:
+    """For each question `count` examples drawn anew, by the seed and the question's id."""
+
+    pool: tuple[Example, ...]
+    count: int
+    seed: int
+
+    def choose(self, questions: Sequence[Question]) -> list[tuple[Example, ...]]:
+        chosen = []
+        for question in questions:
+            others = [example for example in self.pool if example.question != question]
+            drawn = random.Random(f"{self.seed} {question.id}")
+            chosen.append(tuple(drawn.sample(others, min(self.count, len(others)))))
+        return chosen
+
+
+def diverse_shots(train: Sequence[Example], count: int, *, vectors: Vectors) -> FixedShots:
+    """`count` examples, each the least like those chosen before it (farthest first, Gonzalez
+    1985, by cosine); the first is the one most like all others."""
+    likeness = vectors @ vectors.T
+    chosen = [int(likeness.sum(axis=1).argmax())]
+    while len(chosen) < min(count, len(train)):
+        nearest = likeness[:, chosen].max(axis=1)
+        nearest[chosen] = np.inf
+        chosen.append(int(nearest.argmin()))
+    return FixedShots(tuple(train[i] for i in chosen))
+
+
 def fixed_shots(train: Sequence[Example], count: int, *, seed: int) -> FixedShots:
     """`count` examples drawn from train, from as many groups as there are."""
     shuffled = list(train)
@@ -101,29 +131,64 @@ def fixed_shots(train: Sequence[Example], count: int, *, seed: int) -> FixedShot
     return FixedShots(tuple([*first_of_group.values(), *rest][:count]))
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What the form of an answer adds to a prompt: reasoning first, numbered passages."""
+
+    reasons: bool = False
+    cite: bool = False
+
+
+# What `cite: true` adds to the instruction.
+CITE = "End the answer with the number of the passage it is taken from in brackets, as in [1]."
+# What `reasoning: steps` adds to the instruction, and what its answer stands behind.
+REASON_FIRST = (
+    "First think step by step, in a few short sentences. Then write a last line that begins "
+    "with `Answer:` and holds the answer in the form asked for above, and nothing else."
+)
+_ANSWER = re.compile(r"^\W*(?:final )?answer\W*?:[ \t*]*", re.IGNORECASE | re.MULTILINE)
+
+
+def concluded(text: str) -> tuple[str, str]:
+    """What follows the last `Answer:` of a text, and what stands before it; without one
+    there is no answer, and all of it is reasoning."""
+    marks = list(_ANSWER.finditer(text))
+    if not marks:
+        return "", text
+    last = marks[-1]
+    return text[last.end() :].strip(), text[: last.start()].strip()
+
+
 def compose(
     instruction: str,
     question: Question,
     *,
     shots: Sequence[Shot] = (),
     passages: Sequence[Passage] = (),
+    style: Style = Style(),
 ) -> tuple[Message, ...]:
     """The conversation, one exchange a shot; passages stand before their question."""
-    messages = [Message("system", instruction.strip())]
+    asked = [instruction.strip()]
+    if style.cite:
+        asked.append(CITE)
+    if style.reasons:
+        asked.append(REASON_FIRST)
+    messages = [Message("system", "\n".join(asked))]
     for shot in shots:
-        messages.append(Message("user", _turn(shot.example.question, shot.passages)))
-        messages.append(Message("assistant", shot.example.targets[0]))
-    messages.append(Message("user", _turn(question, passages)))
+        messages.append(Message("user", _turn(shot.example.question, shot.passages, style)))
+        messages.append(Message("assistant", _shown(shot, style)))
+    messages.append(Message("user", _turn(question, passages, style)))
     return tuple(messages)
 
 
 def fit(
-    engine: Engine,
+    speaker: Speaker,
     instruction: str,
     question: Question,
     *,
     around: tuple[Sequence[Shot], Sequence[Passage]],
     room: int,
+    style: Style = Style(),
 ) -> Prompt:
     """Compose within `room` tokens. `around` is (shots, passages).
 
@@ -133,23 +198,44 @@ def fit(
     shots, passages = list(around[0]), list(around[1])
     dropped: list[str] = []
     while True:
-        messages = compose(instruction, question, shots=shots, passages=passages)
-        tokens = engine.encode(messages)
-        if len(tokens) <= room:
-            return Prompt(messages, tokens, tuple(passages), tuple(dropped))
+        messages = compose(instruction, question, shots=shots, passages=passages, style=style)
+        ready = speaker.ready(messages)
+        if ready.length <= room:
+            return Prompt(ready, tuple(passages), tuple(dropped))
         if shots:
             dropped.append(f"shot {shots.pop(0).example.question.id}")
         elif passages:
             dropped.append(f"passage of {passages.pop().document}")
         else:
-            return Prompt(messages, (), (), tuple(dropped))
+            return Prompt(ready, (), tuple(dropped), fits=False)
 
 
-def _turn(question: Question, passages: Sequence[Passage]) -> str:
+def holds(text: str, answer: str) -> bool:
+    """Whether `answer` stands in `text` as whole words."""
+    wanted = r"\s+".join(re.escape(word) for word in answer.split())
+    return bool(wanted) and re.search(rf"(?<!\w){wanted}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _shown(shot: Shot, style: Style) -> str:
+    """The answer of a shot in the form that is asked for; it cites the first passage that
+    holds it."""
+    text = shot.example.targets[0]
+    if style.cite:
+        holding = [n for n, one in enumerate(shot.passages, start=1) if holds(one.text, text)]
+        text += f" [{holding[0]}]" if holding else ""
+    return f"Answer: {text}" if style.reasons else text
+
+
+def _turn(question: Question, passages: Sequence[Passage], style: Style) -> str:
     if not passages:
         return _ask(question)
-    read = "".join(f"Passage: {passage.text.strip()}\n\n" for passage in passages)
-    return f"{read}Question: {_ask(question)}\nAnswer:"
+    numbers = [f" [{n}]" if style.cite else "" for n in range(1, len(passages) + 1)]
+    read = "".join(
+        f"Passage{number}: {passage.text.strip()}\n\n"
+        for number, passage in zip(numbers, passages, strict=True)
+    )
+    end = "" if style.reasons else "\nAnswer:"
+    return f"{read}Question: {_ask(question)}{end}"
 
 
 def _ask(question: Question) -> str:

@@ -1,8 +1,8 @@
 """One split: a JSONL file read into examples, with every fault and its line.
 
 A row is `{"id", "text", "targets": [...]}` with `group` (the id when absent), `choices`,
-`sources` and `subject` as options. Rows of other tools are read too, see `SHAPES`; there `id` is
-an option, and the file's name and line number stand in for it.
+`sources`, `facts` and `subject` as options. Rows of other tools are read too, see `SHAPES`;
+there `id` is an option, and the file's name and line number stand in for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from advisor.errors import did_you_mean
 logger = logging.getLogger(__name__)
 
 # `subject` names the person a row is about, for erasure; nothing learns it.
-OPTIONS = ("id", "group", "choices", "sources", "subject")
+OPTIONS = ("id", "group", "choices", "sources", "facts", "subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,8 @@ def sample(spec: ScorerSpec) -> str:
                 inner = inner.setdefault(parent, {})
             inner[leaf] = "..."
         row["targets"] = [target]
+    elif spec.kind == "reply":
+        row["facts"] = ["14 days"]
     return json.dumps(row)
 
 
@@ -139,6 +141,8 @@ def check_targets(example: Example, spec: ScorerSpec) -> None:
     choices = example.question.choices
     if spec.kind == "choice" and not choices:
         faults.append("missing key 'choices' (scorer choice needs them)")
+    if spec.kind == "reply" and not example.facts:
+        faults.append("missing key 'facts' (scorer reply needs them)")
     for target in example.targets:
         if choices and target not in choices:
             faults.append(f"target {target!r} is not among the choices"
@@ -204,6 +208,7 @@ def _example(raw: dict[str, Any], shape: Shape, *, default_id: str) -> Example:
         targets=targets,
         group=_text(raw.get("group", row_id or default_id), "group", faults),
         sources=_texts(raw, "sources", faults),
+        facts=_texts(raw, "facts", faults),
     )
     if "subject" in raw:
         _text(raw["subject"], "subject", faults)

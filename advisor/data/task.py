@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from advisor.config import TaskFile, load
-from advisor.core import Context, Document, Example, Material, ScorerSpec, Task
+from advisor.core import Context, Document, Example, Material, ScorerSpec, Task, Voice
 from advisor.data.checks import faults_between
 from advisor.data.corpus import read_corpus
 from advisor.data.digest import digest
@@ -27,7 +28,7 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
         raise AdvisorError(f"limit: expected at least 1 test row, found {limit}",
                            fix="use a limit of 1 or more, or none for all rows")
     settings = load(folder / "task.yaml", TaskFile)
-    scorer = ScorerSpec(settings.scorer.kind, settings.scorer.fields)
+    scorer = scorer_spec(settings)
     splits = {split: read_rows(folder / f"{split}.jsonl", scorer, columns=settings.slices)
               for split in SPLITS}
     corpus = read_corpus(folder / "corpus")
@@ -58,6 +59,7 @@ def build_material(
     corpus: tuple[Document, ...],
 ) -> Material:
     """All that a contender may learn from, with its digest; test rows are no argument."""
+    schema = "" if settings.answer_schema is None else json.dumps(settings.answer_schema)
     parts = {
         "instruction": settings.instruction,
         "brief": settings.brief or settings.instruction,
@@ -66,6 +68,7 @@ def build_material(
         "corpus": corpus,
         "max_tokens": settings.max_tokens,
         "stop": settings.stop,
+        **({"answer_schema": schema} if schema else {}),
     }
     return Material(
         instruction=settings.instruction,
@@ -76,12 +79,29 @@ def build_material(
         max_tokens=settings.max_tokens,
         stop=settings.stop,
         digest=digest(parts),
+        scorer=scorer_spec(settings),
+        primary=settings.primary,
+        answer_schema=schema,
     )
+
+
+def scorer_spec(settings: TaskFile) -> ScorerSpec:
+    """How the task's answers are graded."""
+    given = settings.scorer.voice
+    voice = None if given is None else Voice(
+        opening=given.opening,
+        sign_off=given.sign_off,
+        sentence_words=given.sentence_words,
+        sentences=given.sentences,
+        forbidden=given.forbidden,
+        units=tuple(sorted(given.units.items())),
+    )
+    return ScorerSpec(settings.scorer.kind, settings.scorer.fields, voice)
 
 
 def _task(settings: TaskFile, material: Material, rows: tuple[Placed, ...]) -> Task:
     test = _examples(rows)
-    scorer = ScorerSpec(settings.scorer.kind, settings.scorer.fields)
+    scorer = scorer_spec(settings)
     context = Context(
         calls_per_month=settings.context.calls_per_month,
         churn_per_month=settings.context.churn_per_month,

@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from advisor import stops
 from advisor.config import LoraWeights
 from advisor.core import PrepareCost
-from advisor.engines.protocol import Course, Generation, Message, Sampling, TokenIds
+from advisor.engines.protocol import Constraint, Course, Generation, Message, Sampling, TokenIds
 from advisor.errors import AdvisorError
 
 SECONDS = 0.001
@@ -56,11 +56,14 @@ class FakeEngine:
         max_tokens: int | Sequence[int],
         stop: Sequence[str] = (),
         sampling: Sampling | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> Iterable[tuple[int, Generation]]:
         limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
         for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
             turns = _TURN.findall("".join(map(chr, prompt)))
             text = stops.cut(self._say(turns)[: limit * 4], stop)
+            if constraints:
+                text = _held(text, constraints[index])
             yield index, Generation(text, len(text.split()), SECONDS)
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:
@@ -103,3 +106,24 @@ class FakeEngine:
         seed = json.dumps([pair, len(self.learnt), self.scheme]).encode()
         draw = int.from_bytes(hashlib.sha256(seed).digest()[:4], "big") / 2**32
         return math.log(max(draw, 1e-9)) * max(1, len(pair[1])), draw > 0.4
+
+
+def _held(text: str, constraint: Constraint) -> str:
+    """The text if it keeps the constraint as far as is seen here, otherwise the first that
+    does."""
+    if constraint.choices:
+        return text if text in constraint.choices else constraint.choices[0]
+    try:
+        if isinstance(json.loads(text), dict):
+            return text
+    except ValueError:
+        pass
+    return json.dumps(_instance(json.loads(constraint.schema)), separators=(",", ":"))
+
+
+def _instance(schema: Any) -> Any:
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("type") == "object":
+        return {key: _instance(inner) for key, inner in schema.get("properties", {}).items()}
+    return {"string": "", "array": [], "boolean": False}.get(schema.get("type"), 0)

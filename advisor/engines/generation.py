@@ -26,6 +26,8 @@ CACHED_BYTES = 768 * 2**20  # keys and values on a CPU; on a GPU half of what is
 FREE = 0.25  # share of finished rows at which the batch is packed anew
 
 Ended = Callable[[Sequence[int]], bool]
+# Prompts by index, what each has said so far, and their logits: the logits to choose from.
+Steer = Callable[[Sequence[int], Sequence[Sequence[int]], torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,13 @@ Choose = Callable[[torch.Tensor, Sequence[Row]], torch.Tensor]
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What ends a row: a token of `ends`, which is dropped, or once `ended` says so of all
-    its tokens so far, which are kept. `choose` picks the tokens."""
+    its tokens so far, which are kept. `choose` picks the tokens, from what `steer` makes of
+    the logits, which it sees once for every token of a row."""
 
     ends: frozenset[int]
     ended: Ended
     choose: Choose
+    steer: Steer | None = None
 
 
 @dataclass(slots=True)
@@ -177,7 +181,7 @@ def _admit(
                             device=model.device)
         states = layout.run(model, padded, beginning, cache)
         # The head's product of a slice [rows, 1, width] would copy its weights once a row.
-        chosen.append(rules.choose(layout.logits(model, states[:, -1]), part))
+        chosen.append(_chosen(layout.logits(model, states[:, -1]), part, rules))
         parts.append((cache, range(len(part))))
     together = [batch.rows[slot] for slot in kept] + rows
     grown = _joined(model, parts, together, torch.cat(chosen))
@@ -213,11 +217,19 @@ def _step(model: Any, batch: _Batch, rules: Rules, beginning: Beginning) -> None
         mask = mask[:, None, None]
     padded = layout.Batch(batch.last[:, None], held + len(beginning), mask)
     states = layout.run(model, padded, beginning, batch.cache)
-    batch.last = rules.choose(layout.logits(model, states[:, -1]), batch.rows)
+    batch.last = _chosen(layout.logits(model, states[:, -1]), batch.rows, rules)
     for row in batch.rows:
         row.held += 1
     _note(batch.rows, batch.last, rules)
     _share(started, alive)
+
+
+def _chosen(logits: torch.Tensor, rows: Sequence[Row], rules: Rules) -> torch.Tensor:
+    if rules.steer is not None:
+        going = [slot for slot, row in enumerate(rows) if not row.done]
+        said = [rows[slot].said for slot in going]
+        logits[going] = rules.steer([rows[slot].index for slot in going], said, logits[going])
+    return rules.choose(logits, rows)
 
 
 def _note(rows: Sequence[Row], chosen: torch.Tensor, rules: Rules) -> None:

@@ -30,12 +30,27 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an answer must be: one of `choices`, or JSON of `schema` (JSON text) without
+    blanks between its parts, its keys in the order of the schema. One of the two is given."""
+
+    choices: tuple[str, ...] = ()
+    schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
-    """Text the model produced, its tokens, and its share of the batch's seconds."""
+    """Text the model produced, its tokens, and its share of the batch's seconds.
+
+    `tokens_in` is the length of the prompt where only the model's host knows it. `failure`
+    is empty unless there is no text, and says why.
+    """
 
     text: str
     tokens_out: int
     seconds: float
+    tokens_in: int | None = None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,46 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages ready to be answered, and their length in tokens, or an upper estimate of it.
+
+    `tokens` are the engine's ids; empty where the weights are elsewhere.
+    """
+
+    messages: tuple[Message, ...]
+    length: int
+    tokens: TokenIds = ()
+
+
+class Speaker(Protocol):
+    """What answers conversations, wherever its weights are: all that a contender which is
+    only asked needs. An Engine becomes one through `Local`."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def context_length(self) -> int: ...
+
+    def ready(self, messages: Sequence[Message]) -> Conversation: ...
+
+    def speak(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraints: Sequence[Constraint] = (),
+    ) -> Iterable[tuple[int, Generation]]:
+        """Greedy answers as (index of the conversation, generation), as they finish.
+
+        `constraints` is empty, or has one for each conversation. Raises AdvisorError when
+        nothing more can be answered; what was yielded before stands.
+        """
+        ...
 
 
 class Engine(Protocol):
@@ -90,11 +145,14 @@ class Engine(Protocol):
         max_tokens: int | Sequence[int],
         stop: Sequence[str] = (),
         sampling: Sampling | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> Iterable[tuple[int, Generation]]:
         """Answers as (index of the prompt, generation), as they finish; greedy unless
         `sampling` is given. `max_tokens` is one limit for all prompts or one for each.
 
         An answer ends before the first string of `stop` that follows any text of it.
+        `constraints` is empty, or has one for each prompt; raises AdvisorError for one
+        that cannot be kept.
         """
         ...
 
@@ -116,3 +174,37 @@ class Engine(Protocol):
     def with_adapter(self, folder: Path) -> Engine:
         """The same base model with the adapter in `folder`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """An engine of this process as a Speaker."""
+
+    engine: Engine
+
+    @property
+    def digest(self) -> str:
+        return self.engine.digest
+
+    @property
+    def context_length(self) -> int:
+        return self.engine.context_length
+
+    def ready(self, messages: Sequence[Message]) -> Conversation:
+        tokens = self.engine.encode(messages)
+        return Conversation(tuple(messages), len(tokens), tokens)
+
+    def speak(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraints: Sequence[Constraint] = (),
+    ) -> Iterable[tuple[int, Generation]]:
+        prompts = [conversation.tokens for conversation in conversations]
+        if not constraints:
+            return self.engine.generate(prompts, max_tokens=max_tokens, stop=stop)
+        return self.engine.generate(
+            prompts, max_tokens=max_tokens, stop=stop, constraints=constraints
+        )

@@ -24,6 +24,7 @@ from advisor.config import LoraWeights
 from advisor.core import PrepareCost
 from advisor.engines import (
     attention,
+    constraining,
     generation,
     layout,
     memory,
@@ -34,7 +35,15 @@ from advisor.engines import (
 )
 from advisor.engines.checkpoint import Checkpoint
 from advisor.engines.models import ModelFiles, file_digest
-from advisor.engines.protocol import Course, Generation, Lesson, Message, Sampling, TokenIds
+from advisor.engines.protocol import (
+    Constraint,
+    Course,
+    Generation,
+    Lesson,
+    Message,
+    Sampling,
+    TokenIds,
+)
 from advisor.errors import AdvisorError
 
 log = logging.getLogger(__name__)
@@ -61,6 +70,7 @@ class _Weights:
     _tokenizer: Any = None
     _rehearsals: dict[int, rehearsal.Rehearsal] = field(default_factory=dict)
     _kept: attention.Beginning = layout.NOTHING
+    _grammars: constraining.Grammars | None = None
 
     @property
     def model(self) -> Any:
@@ -91,6 +101,13 @@ class _Weights:
             with torch.inference_mode():
                 self._kept = layout.read(model, prompts[0][:length])
         return self._kept if length else layout.NOTHING
+
+    def grammars(self, ends: frozenset[int]) -> constraining.Grammars:
+        """What answers can be held to with this tokenizer; made once."""
+        if self._grammars is None:
+            width = int(self.model.get_output_embeddings().weight.shape[0])
+            self._grammars = constraining.grammars(self.tokenizer, ends, width=width)
+        return self._grammars
 
     def rehearsal(
         self, openings: list[TokenIds], *, seed: int
@@ -163,6 +180,7 @@ class TransformersEngine:
         max_tokens: int | Sequence[int],
         stop: Sequence[str] = (),
         sampling: Sampling | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> Iterable[tuple[int, Generation]]:
         if not prompts:
             return
@@ -177,7 +195,9 @@ class TransformersEngine:
         each = (time.perf_counter() - started) / len(prompts)
         limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
         choose = generation.drawn(sampling) if sampling else generation.most_likely
-        rules = generation.Rules(self._ends(), ended, choose)
+        ends = self._ends()
+        steer = self.weights.grammars(ends).steer(constraints) if constraints else None
+        rules = generation.Rules(ends, ended, choose, steer)
         for index, decoded in generation.write(
             self.weights.model, prompts, limits, rules, beginning=beginning
         ):

@@ -19,10 +19,10 @@ from advisor.errors import AdvisorError
 from advisor.gate.sides import Base, Side, settings_of
 from advisor.measures.retention import Suite
 from advisor.runner.journal import Journal
+from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
 from advisor.runner.record import JOURNAL, Missing, Mute, Record, nothing_to_open
 from advisor.runner.trial import (
-    Opened,
     Stages,
     as_prepared,
     base_key,
@@ -166,7 +166,9 @@ def _plan(side: Side, bench: Bench, tools: Tools) -> Plan:
 
 def _key(side: Side, plan: Plan, system: Path) -> AnswerKey:
     """As `advisor run` would name it: a side with a run continues that run's answers."""
-    made_from = side.record.run["task"]["material"] if side.record else plan.task.material.digest
+    made_from = plan.task.material.digest
+    if side.record is not None:
+        made_from = side.record.unprepared(side.name).material
     bare = AnswerKey(
         contender=side.name, seed=plan.seed, recipe=recipe_digest(side.recipe),
         engine=digest([plan.tools.engine.digest, plan.tools.embedder.digest]),

@@ -21,6 +21,8 @@ class Work:
     """What answering took, before any price: means over the answers that did not fail.
 
     Seconds are machine time a call, `latencies_ms` those of the calls made one at a time.
+    `usd_tokens` is what 1,000 calls cost where tokens are paid for, None where machine time
+    is; its seconds are then waiting, not machine time.
     """
 
     seconds: float
@@ -29,15 +31,23 @@ class Work:
     latencies_ms: tuple[float, ...]
     peak_memory_mib: float
     prepare: PrepareCost
+    usd_tokens: float | None = None
 
 
 def work(trial: Trial) -> Work:
     """What one trial took; raises AdvisorError when it has no row or no answer."""
     usage = [one.usage for one in _answered(trial)]
+    tokens_in = float(np.mean([one.tokens_in for one in usage]))
+    tokens_out = float(np.mean([one.tokens_out for one in usage]))
+    paid = None
+    if trial.prices is not None:
+        paid = (tokens_in * trial.prices.usd_per_million_in
+                + tokens_out * trial.prices.usd_per_million_out) / 1e6 * 1000
     return Work(
         seconds=float(np.mean([one.seconds for one in usage])),
-        tokens_in=float(np.mean([one.tokens_in for one in usage])),
-        tokens_out=float(np.mean([one.tokens_out for one in usage])),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        usd_tokens=paid,
         latencies_ms=trial.probe.latencies_ms,
         peak_memory_mib=trial.probe.peak_memory_mib,
         prepare=trial.prepare,
@@ -78,6 +88,7 @@ def cost_of(name: str, done: Work, policy: Policy, *, axes: Mapping[str, str]) -
         artefact_bytes=done.prepare.artefact_bytes,
         tuning_seconds=done.prepare.tuning_seconds,
         rows_learnt=done.prepare.rows_learnt,
+        usd_tokens=done.usd_tokens,
     )
     return priced(bare, policy, axes=axes)
 
@@ -85,7 +96,8 @@ def cost_of(name: str, done: Work, policy: Policy, *, axes: Mapping[str, str]) -
 def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     """The same measurements at this policy's prices, volume, churn and horizon.
 
-    USD per 1,000 calls is price per hour / 3600 x seconds / utilisation x 1000. All-in adds
+    USD per 1,000 calls is price per hour / 3600 x seconds / utilisation x 1000, or what its
+    tokens cost where they are paid for. All-in adds
     what does not grow with the calls, spread over calls per month x months of the horizon:
 
         rows learnt x price of a label x (1 + retunes x share of the facts that changed)
@@ -116,7 +128,9 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     other = max(0.0, measured.prepare_seconds - measured.tuning_seconds)
     fixed = policy.usd_per_label * measured.rows_learnt * (1 + by_facts * changed)
     fixed += per_second * (measured.tuning_seconds * (1 + retunes) + other * (1 + reindexes))
-    serving = per_second * measured.seconds_per_call / policy.utilisation * 1000
+    serving = measured.usd_tokens
+    if serving is None:
+        serving = per_second * measured.seconds_per_call / policy.utilisation * 1000
     return replace(
         measured, usd_per_1k=serving, usd_per_1k_all_in=serving + fixed / calls * 1000,
         fixed_usd=fixed, retunes=retunes, reindexes=reindexes,

@@ -31,6 +31,7 @@ def audit(report: Report) -> tuple[Check, ...]:
         _groups(report),
         _unread(report),
         _shortened(report),
+        *_made_up(report),
         _probe(report),
         _same_text(report),
         _gates(report),
@@ -130,6 +131,16 @@ def _shortened(report: Report) -> Check:
     if not found:
         return Check("ok", "No prompt was shortened", "Everything fitted into the context.")
     return Check("note", "Shortened prompts", f"Text was left out to fit: {listed(found, 12)}.")
+
+
+def _made_up(report: Report) -> tuple[Check, ...]:
+    """Told only where contenders must cite and cited what they never read."""
+    found = []
+    for name, trial in first_trials(report).items():
+        if many := sum(bool(row.answer.made_up) for row in trial.rows):
+            found.append(f"{name} {many:,} of {len(trial.rows):,}")
+    text = f"Answers that cite a passage that was not read: {listed(found, 12)}."
+    return (Check("note", "Made-up citations", text),) if found else ()
 
 
 def _share(counts: Counts) -> str:

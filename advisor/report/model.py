@@ -9,7 +9,7 @@ from typing import Literal
 from advisor.core import Comparison, Measure, Standing, Task, Trial, Verdict
 from advisor.report.figures import decimal, known
 
-Family = Literal["floor", "prompt", "retrieval", "tuned", "both"]
+Family = Literal["floor", "prompt", "retrieval", "tuned", "both", "served", "own"]
 
 FAMILY_WORDS: Mapping[Family, str] = {
     "floor": "no model called",
@@ -17,6 +17,8 @@ FAMILY_WORDS: Mapping[Family, str] = {
     "retrieval": "retrieval",
     "tuned": "tuned weights",
     "both": "retrieval and tuned weights",
+    "served": "another model, behind an endpoint",
+    "own": "a system of your own",
 }
 AXES = ("prompt", "retrieval", "weights", "decoding")
 _UNSET = frozenset({"", "-", "none"})
@@ -40,6 +42,10 @@ def family(axes: Mapping[str, str]) -> Family:
     """Which kind of adaptation the four choices amount to."""
     if axes.get("prompt", "").lower() in _UNSET and axes.get("weights", "").lower() in _UNSET:
         return "floor"
+    if axes.get("prompt") == "own":
+        return "own"
+    if axes.get("weights", "").startswith("endpoint "):
+        return "served"
     reads = axes.get("retrieval", "").lower() not in _UNSET
     tuned = axes.get("weights", "").lower() not in _UNSET | {"base"}
     if reads and tuned:

@@ -22,6 +22,7 @@ from advisor.core import Forgetting
 from advisor.report.audit import audit
 from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
+from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
 from advisor.report.outlook import sheets
 from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
@@ -105,6 +106,8 @@ def _evidence(report: Report) -> dict[str, object]:
         "worst": worst,
         "rows_data": island(rows_data(worst.rows, worst.contenders)),
         "losses": loss_panels(report),
+        "lookups": lookups(report),
+        "lookup_heads": HEADS,
         "checks": audit(report),
         "entries": _entries(report.run),
     }

@@ -26,7 +26,8 @@ from advisor.report.figures import (
 from advisor.report.model import AXES, FAMILY_WORDS, Report, family, ranked
 from advisor.report.wording import forgotten, limits
 
-FIELD = "field:"  # how a scorer of structured answers names the part for one field
+# How scorers name the part for one field of an answer, or for one rule that it must keep.
+FIELD = ("field:", "rule:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def fields_table(report: Report) -> Table | None:
     fields = [part for part in _parts(report) if part.startswith(FIELD)]
     if not fields:
         return None
-    heads = tuple((words(part.removeprefix(FIELD)), "%") for part in fields)
+    heads = tuple((words(part.partition(":")[2]), "%") for part in fields)
     lines = tuple(
         _named(report, one, tuple(_part(one, part) for part in fields))
         for one in ranked(report.verdict)

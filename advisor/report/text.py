@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from advisor.core import Forgetting, SuiteChange
 from advisor.report.audit import audit
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
+from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import Report, level, ranked, visible
 from advisor.report.outlook import sheets
 from advisor.report.tables import Cell, standings_table
@@ -19,7 +20,7 @@ from advisor.report.wording import (
     unchanged_sentence,
 )
 
-_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits"})  # columns of words, set left
+_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits", "Mend"})  # columns of words, set left
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
@@ -31,6 +32,7 @@ def markdown(report: Report) -> str:
         *_opening(report),
         "### Standings",
         _standings(report),
+        *_retrieved(report),
         *_outlook(report),
         "### Forgetting",
         *_forgetting(report),
@@ -79,10 +81,19 @@ def _cell(cell: Cell) -> str:
 def _outlook(report: Report) -> list[str]:
     parts = []
     for sheet in sheets(report):
-        heads = [_safe(f"{name} ({unit})" if unit else name) for name, unit in sheet.heads]
-        lines = [[_safe(cell) for cell in line] for line in sheet.lines]
-        parts += [f"### {_safe(sheet.title)}", _safe(sheet.lede), _table(heads, lines)]
+        heads = [safe(f"{name} ({unit})" if unit else name) for name, unit in sheet.heads]
+        lines = [[safe(cell) for cell in line] for line in sheet.lines]
+        parts += [f"### {safe(sheet.title)}", safe(sheet.lede), _table(heads, lines)]
     return parts
+
+
+def _retrieved(report: Report) -> list[str]:
+    lines = lookups(report)
+    if not lines:
+        return []
+    heads = ["Contender", *(f"{safe(name)} ({safe(unit)})" for name, unit in HEADS), "Mend"]
+    rows = [[safe(one.name), *map(_cell, one.cells), safe(one.advice)] for one in lines]
+    return ["### What was found, and what was made of it", _table(heads, rows)]
 
 
 def _forgetting(report: Report) -> list[str]:

@@ -295,7 +295,8 @@ def _damaged(path: Path, reason: str) -> JournalError:
 
 
 def _answer(stored: dict[str, Any]) -> Answer:
-    texts = {name: tuple(stored[name]) for name in ("sources", "passages", "dropped")}
+    lists = ("sources", "passages", "dropped", "made_up")
+    texts = {name: tuple(stored.get(name, ())) for name in lists}
     return Answer(**{**stored, **texts, "usage": Usage(**stored["usage"])})
 
 

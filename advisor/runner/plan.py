@@ -18,7 +18,7 @@ from advisor.measures.retention import Suite
 
 PACKAGES = (
     "torch", "transformers", "peft", "bitsandbytes", "lm_eval", "sentence-transformers",
-    "faiss-cpu", "numpy",
+    "faiss-cpu", "bm25s", "llguidance", "openai", "numpy",
 )
 
 

@@ -13,20 +13,29 @@ from pydantic import ValidationError
 from advisor.config import LoraWeights, Recipe, Settings, read_text
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, SuiteScores, Task, Trial
-from advisor.data.digest import AnswerKey, digest
-from advisor.engines.protocol import Course, Engine, Generation, Message, Sampling, TokenIds
+from advisor.data.digest import AnswerKey
+from advisor.engines.protocol import (
+    Constraint,
+    Course,
+    Engine,
+    Generation,
+    Message,
+    Sampling,
+    TokenIds,
+)
 from advisor.errors import AdvisorError, did_you_mean
 from advisor.measures.retention import Suite
 from advisor.report.model import Report
 from advisor.runner.journal import Journal
+from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
 from advisor.runner.run import verdict_of
 from advisor.runner.trial import (
-    Opened,
     Stages,
     as_prepared,
     base_key,
     base_retention,
+    looked_up,
     retention_stage,
     scored,
     trial_of,
@@ -93,11 +102,10 @@ class Record:
 
     def unprepared(self, label: str) -> AnswerKey:
         """The identity of a contender before it was prepared."""
-        tools = [self.run["model"]["digest"], self.run["embedder"]["digest"]]
+        made_from = self.run["measured"][label]["made_from"]
         return AnswerKey(
-            contender=self.contender(label), seed=self.seed(label), engine=digest(tools),
-            recipe=self.recipe_digest(label), material=self.run["task"]["material"],
-            code=self.code,
+            contender=self.contender(label), seed=self.seed(label), engine=made_from["tools"],
+            recipe=self.recipe_digest(label), material=made_from["material"], code=self.code,
         )
 
     def key(self, label: str) -> AnswerKey:
@@ -151,8 +159,9 @@ def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> T
         raise _missing(record.folder, label)
     stages = Stages(record.plan(task), journal, Mute())
     opened = nothing_to_open(record, label)
-    identity, recipe = record.key(label), record.recipe(label)
+    identity, recipe = record.key(label), Recipe.model_validate(stored["recipe"])
     trial, _ = trial_of(identity, recipe, opened, stored["cost"], stages=stages)
+    trial = replace(trial, retrieved=looked_up(identity, recipe, opened, stages=stages))
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(identity, opened, stages=stages))
     return trial
@@ -255,6 +264,7 @@ class _AbsentEngine:
         max_tokens: int | Sequence[int],
         stop: Sequence[str] = (),
         sampling: Sampling | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> Iterable[tuple[int, Generation]]:
         raise _unreachable(self.name)
 

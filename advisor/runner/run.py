@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from advisor import report
-from advisor.config import LoraWeights, Recipe
+from advisor.config import EndpointWeights, LoraWeights, Recipe
 from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
-from advisor.errors import AdvisorError, Busy, did_you_mean
+from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.measures.marks import marks
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
@@ -51,16 +51,18 @@ def run(plan: Plan, watch: Watch) -> Finished:
     _check_protected(plan)
     plan.folder.mkdir(parents=True, exist_ok=True)
     skipped = {name: reason for name, recipe in plan.recipes.items()
-               if (reason := fits(recipe, plan.task.material))}
+               if (reason := _unfit(recipe, plan))}
     entered = {name: recipe for name, recipe in plan.recipes.items() if name not in skipped}
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
         registration = register(plan, journal)
         watch.begin(_labels(plan, entered), len(plan.task.test))
-        trials, notes, failed = _trials(plan, journal, watch)
+        trials, notes, failed, unfit = _trials(plan, entered, journal, watch)
+        skipped |= unfit
         if not trials:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            why = {**skipped, **failed}
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in why.items())
             raise AdvisorError(
-                f"no contender could be measured: {reasons or 'none fits the task'}",
+                f"no contender could be measured: {reasons}",
                 fix="correct what is named above and run the same command again",
             )
         base = None
@@ -98,12 +100,25 @@ def _labels(plan: Plan, entered: Mapping[str, Recipe]) -> dict[str, Recipe]:
             for name, recipe in entered.items() for seed in _seeds(plan, name)}
 
 
+def _unfit(recipe: Recipe, plan: Plan) -> str:
+    """Why the contender does not take part, or an empty string."""
+    allowed = plan.task.context.residency
+    if isinstance(recipe.weights, EndpointWeights):
+        given = plan.settings.endpoints.get(recipe.weights.name)
+        if given is None:
+            return f"advisor.yaml has no endpoint {recipe.weights.name!r}"
+        if allowed not in ("any", given.residency):
+            return (f"the task's data may be processed {allowed} only, endpoint "
+                    f"{recipe.weights.name} is {given.residency}")
+    return fits(recipe, plan.task.material)
+
+
 def _trials(
-    plan: Plan, journal: Journal, watch: Watch
-) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str]]:
-    trials, notes, failed = [], {}, {}
-    wanted = [(name, recipe, seed) for name, recipe in plan.recipes.items()
-              if not fits(recipe, plan.task.material) for seed in _seeds(plan, name)]
+    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch
+) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str], dict[str, str]]:
+    trials, notes, failed, unfit = list[Trial](), dict[str, Any](), {}, {}
+    wanted = [(name, recipe, seed) for name, recipe in entered.items()
+              for seed in _seeds(plan, name)]
     for name, recipe, seed in wanted:
         label = folder_name(name, seed, plan)
         try:
@@ -112,6 +127,9 @@ def _trials(
             )
         except (Busy, JournalError):
             raise  # these stop the whole run: nothing more can be kept
+        except Unfit as reason:
+            unfit[name] = reason.problem
+            watch.finish(label, "does not fit the task")
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -134,7 +152,7 @@ def _trials(
                 continue
             trials.append(trial)
             watch.finish(label, _said(trial))
-    return tuple(trials), notes, failed
+    return tuple(trials), notes, failed, unfit
 
 
 def _said(trial: Trial) -> str:

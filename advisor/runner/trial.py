@@ -8,46 +8,36 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.config import LoraWeights, Recipe
-from advisor.contenders.recipe import prepare, reopen, rows_learnt
-from advisor.core import Answer, PrepareCost, Probe, Question, Row, SuiteScores, System, Trial
+from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.contenders.recipe import outside, prepare, reopen, rows_learnt
+from advisor.core import (
+    Answer,
+    PrepareCost,
+    Probe,
+    Question,
+    Retrieved,
+    Row,
+    SuiteScores,
+    System,
+    TokenPrices,
+    Trial,
+)
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines import memory
-from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
 from advisor.measures import retention
 from advisor.measures.scorers import grade
+from advisor.runner import lookup
 from advisor.runner.contention import watched
 from advisor.runner.journal import Journal
+from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
 from advisor.ship.bundle import digests
-
-
-@dataclass(slots=True)
-class Opened:
-    """A prepared system, read from disk only if some stage really needs it."""
-
-    open: Callable[[], tuple[System, Engine | None]]
-    warm: bool = False
-    _live: tuple[System, Engine | None] | None = None
-
-    @property
-    def system(self) -> System:
-        return self._both()[0]
-
-    @property
-    def engine(self) -> Engine | None:
-        return self._both()[1]
-
-    def _both(self) -> tuple[System, Engine | None]:
-        if self._live is None:
-            self._live = self.open()
-        return self._live
 
 
 def folder_name(name: str, seed: int, plan: Plan) -> str:
@@ -62,25 +52,23 @@ def run_trial(
 
     Raises AdvisorError when the contender cannot be prepared or asked.
     """
-    key = AnswerKey(
-        contender=name,
-        seed=seed,
-        recipe=recipe_digest(recipe),
-        engine=digest([plan.tools.engine.digest, plan.tools.embedder.digest]),
-        material=plan.task.material.digest,
-        code=plan.code,
-    )
+    key = _identity(name, recipe, plan, seed=seed)
     folder = plan.folder / "contenders" / folder_name(name, seed, plan)
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
     # From here on the identity is that of the artefact itself: answers of an adapter
     # that was lost and trained anew are never mixed with the old one's.
-    key = as_prepared(key, prepared["files"])
+    unprepared, key = key, as_prepared(key, prepared["files"])
     stages = Stages(plan, journal, watch)
-    trial, others = trial_of(key, recipe, opened, prepared["cost"], stages=stages)
+    settled = Recipe.model_validate(prepared["recipe"])
+    trial, others = trial_of(key, settled, opened, prepared["cost"], stages=stages)
+    trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
-             "busy_with_other_work": others}
+             "busy_with_other_work": others,
+             "made_from": {"tools": unprepared.engine, "material": unprepared.material}}
+    if prepared["found"]:
+        notes["chosen_on_dev"] = prepared["found"]
     return trial, notes
 
 
@@ -118,9 +106,17 @@ def trial_of(
     trial = Trial(
         contender=name, seed=key.seed, digest=key.recipe, rows=rows, retention=None,
         prepare=replace(_cost(cost, recipe), rows_learnt=rows_learnt(recipe, task.material)),
-        axes=recipe.axes, probe=_latencies(probe),
+        axes=recipe.axes, probe=_latencies(probe), prices=_prices(recipe, plan),
     )
     return trial, probe["others"]
+
+
+def looked_up(
+    key: AnswerKey, recipe: Recipe, opened: Opened, *, stages: Stages
+) -> Retrieved | None:
+    """What the retriever found, as a stage of the trial; None for what retrieves nothing."""
+    return lookup.retrieved(key, opened, recipe=recipe, plan=stages.plan,
+                            journal=stages.journal, watch=stages.watch)
 
 
 def scored(key: AnswerKey, opened: Opened, *, stages: Stages) -> dict[str, SuiteScores]:
@@ -129,6 +125,28 @@ def scored(key: AnswerKey, opened: Opened, *, stages: Stages) -> dict[str, Suite
     found = retention_of(key, opened, plan=stages.plan, journal=stages.journal)
     stages.watch.advance()
     return found
+
+
+def _identity(name: str, recipe: Recipe, plan: Plan, *, seed: int) -> AnswerKey:
+    """What can change an answer, as far as it is known before the system is made."""
+    engines = [plan.tools.engine.digest, plan.tools.embedder.digest]
+    if beside := outside(recipe, plan.tools):
+        engines.append(beside)
+    material = plan.task.material.digest
+    if recipe.prompt.tune is not None:
+        # Only a prompt that is chosen by grades depends on how answers are graded.
+        material = digest([material, plan.task.scorer, plan.task.primary])
+    return AnswerKey(
+        contender=name, seed=seed, recipe=recipe_digest(recipe), engine=digest(engines),
+        material=material, code=plan.code,
+    )
+
+
+def _prices(recipe: Recipe, plan: Plan) -> TokenPrices | None:
+    if not isinstance(recipe.weights, EndpointWeights):
+        return None
+    given = plan.settings.endpoints[recipe.weights.name]
+    return TokenPrices(given.usd_per_million_in, given.usd_per_million_out)
 
 
 def _latencies(stored: Mapping[str, Any]) -> Probe:
@@ -154,28 +172,36 @@ def _prepared(
     system_folder = folder / "system"
     stage = key.stage("prepare")
     stored = journal.stage(stage)
+    material = plan.task.material
     if stored is not None and digests(system_folder) == stored["files"]:
-        return Opened(lambda: reopen(system_folder, plan.tools)), stored
+        return Opened(lambda: reopen(system_folder, plan.tools, material)), stored
     watch.stage(key.contender, "preparing", 1)
+    # The system made before stands aside: what it has embedded need not be embedded again.
     # The work folder stays: a tuning that was interrupted goes on from its checkpoint.
-    shutil.rmtree(system_folder, ignore_errors=True)
+    earlier = folder.with_name(f".{folder.name}-earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if system_folder.is_dir():
+        system_folder.rename(earlier)
     system_folder.mkdir(parents=True)
     started = time.perf_counter()
     made = prepare(
-        recipe, plan.task.material, tools=plan.tools, workdir=folder / "work", seed=key.seed
+        recipe, material, tools=plan.tools, workdir=folder / "work", seed=key.seed,
+        earlier=earlier,
     )
     made.system.save(system_folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
+    shutil.rmtree(earlier, ignore_errors=True)
     files = digests(system_folder)
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
     seconds = time.perf_counter() - started + made.cost.earlier_seconds
     tuning = made.cost.seconds + made.cost.earlier_seconds
     cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning)
-    stored = {"files": files, "cost": asdict(cost)}
+    stored = {"files": files, "cost": asdict(cost), "found": dict(made.found),
+              "recipe": made.recipe.model_dump(mode="json")}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)
     watch.advance()
     # Measured is what was saved: the system answers from the very files that would ship.
-    return Opened(lambda: reopen(system_folder, plan.tools)), stored
+    return Opened(lambda: reopen(system_folder, plan.tools, material)), stored
 
 
 def _answers(

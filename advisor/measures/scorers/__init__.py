@@ -13,6 +13,7 @@ from advisor.measures.scorers.choice import read_choice
 from advisor.measures.scorers.exact import read_exact
 from advisor.measures.scorers.json_fields import field_part, read_json
 from advisor.measures.scorers.reading import Reading, Unreadable
+from advisor.measures.scorers.reply import read_reply, rule_part, rules_of
 from advisor.measures.scorers.short_answer import read_short_answer
 
 READERS: dict[str, Callable[[str, Example, ScorerSpec], Reading]] = {
@@ -20,6 +21,7 @@ READERS: dict[str, Callable[[str, Example, ScorerSpec], Reading]] = {
     "choice": read_choice,
     "short_answer": read_short_answer,
     "json": read_json,
+    "reply": read_reply,
 }
 
 
@@ -45,7 +47,9 @@ def grade(answer: Answer, example: Example, spec: ScorerSpec, *, primary: str) -
 
 def part_names(spec: ScorerSpec) -> tuple[str, ...]:
     """The metrics of a scorer, in the order of tables."""
-    return (*PRIMARY[spec.kind], *(field_part(path) for path in spec.fields))
+    rules = rules_of(spec.voice) if spec.voice else ()
+    return (*PRIMARY[spec.kind], *(field_part(path) for path in spec.fields),
+            *(rule_part(rule) for rule in rules))
 
 
 def _clean(text: str) -> str:

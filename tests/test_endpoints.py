@@ -1,0 +1,445 @@
+"""Endpoints, asked over a socket: what a real server may do to a run, and what that costs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from material import Silent, own, plan, recipe, small_task
+
+from advisor.config import EndpointFile, Settings, load
+from advisor.core import Task
+from advisor.engines.openai import Endpoint, endpoint
+from advisor.engines.protocol import Constraint, Conversation, Generation, Message
+from advisor.errors import AdvisorError
+from advisor.runner.plan import Plan
+from advisor.runner.run import Finished, run
+
+pytest.importorskip("openai")
+
+KEY = "sk-planted-5f2c"
+Reply = tuple[int, dict[str, str], bytes]
+
+
+def said(text: str, *, tokens: tuple[int, int] = (12, 3)) -> Reply:
+    body = {
+        "id": "c", "object": "chat.completion", "created": 0, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop",
+                     "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": tokens[0], "completion_tokens": tokens[1],
+                  "total_tokens": sum(tokens)},
+    }
+    return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def refused(status: int, *, headers: dict[str, str] | None = None) -> Reply:
+    body = json.dumps({"error": {"message": f"status {status}"}}).encode()
+    return status, {"Content-Type": "application/json", **(headers or {})}, body
+
+
+@dataclass
+class Server:
+    """A server on a free port; `reply` answers the n-th request, counted from 0."""
+
+    reply: Callable[[int, dict[str, Any]], Reply]
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    most_at_once: int = 0
+    _now: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    url: str = ""
+
+    def take(self, body: dict[str, Any], key: str) -> Reply:
+        with self._lock:
+            number = len(self.seen)
+            self.seen.append(body)
+            self.keys.append(key)
+            self.at.append(time.perf_counter())
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            return self.reply(number, body)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+Serve = Callable[[Callable[[int, dict[str, Any]], Reply]], Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    running = []
+
+    def start(reply: Callable[[int, dict[str, Any]], Reply]) -> Server:
+        server = Server(reply)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                size = int(self.headers["Content-Length"])
+                body = json.loads(self.rfile.read(size))
+                status, headers, content = server.take(
+                    body, self.headers.get("Authorization", ""))
+                try:
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+                except OSError:
+                    pass  # the client gave up waiting
+
+            def log_message(self, *_: object) -> None: ...
+
+        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        http.daemon_threads = True
+        server.url = f"http://127.0.0.1:{http.server_port}/v1"
+        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02},
+                         daemon=True).start()
+        running.append(http)
+        return server
+
+    yield start
+    for http in running:
+        http.shutdown()
+        http.server_close()
+
+
+def given(url: str, **more: Any) -> EndpointFile:
+    fields = {"url": url, "model": "m", "usd_per_million_in": 0.0, "usd_per_million_out": 0.0,
+              "retries": 2, "timeout_seconds": 5.0, **more}
+    return EndpointFile(**fields)
+
+
+def at(server: Server, **more: Any) -> Endpoint:
+    return endpoint("local", given(server.url, **more))
+
+
+def asked(count: int) -> list[Conversation]:
+    return [Conversation((Message("user", f"question {n}"),), 20) for n in range(count)]
+
+
+def answers(one: Endpoint, count: int, **more: Any) -> dict[int, Generation]:
+    return dict(one.speak(asked(count), max_tokens=8, **more))
+
+
+# ------------------------------------------------------------------ what works
+
+
+def test_every_conversation_is_sent_as_it_is_and_answered(serve):
+    server = serve(lambda _, body: said(body["messages"][0]["content"].upper()))
+    found = answers(at(server), 5)
+    assert {n: one.text for n, one in found.items()} == {n: f"QUESTION {n}" for n in range(5)}
+    assert {(one.tokens_in, one.tokens_out) for one in found.values()} == {(12, 3)}
+    assert {(body["model"], body["max_tokens"], body["temperature"]) for body in server.seen} == {
+        ("m", 8, 0.0)}
+
+
+def test_no_more_calls_are_in_flight_than_allowed(serve):
+    def slow(*_: object) -> Reply:
+        time.sleep(0.05)
+        return said("yes")
+
+    server = serve(slow)
+    assert len(answers(at(server, concurrency=3), 12)) == 12
+    assert server.most_at_once == 3
+
+
+def test_an_answer_ends_at_a_stop_string(serve):
+    server = serve(lambda *_: said("\nyes\nand more"))
+    assert answers(at(server), 1, stop=["\n"])[0].text == "\nyes"
+
+
+def test_seconds_add_up_to_the_time_that_passed(serve):
+    server = serve(lambda *_: said("yes"))
+    started = time.perf_counter()
+    found = answers(at(server, concurrency=2), 6)
+    assert sum(one.seconds for one in found.values()) <= time.perf_counter() - started
+
+
+def test_a_schema_is_sent_as_the_response_format(serve):
+    server = serve(lambda *_: said('{"a":1}'))
+    schema = '{"type": "object", "properties": {"a": {"type": "integer"}}}'
+    answers(at(server), 1, constraints=[Constraint(schema=schema)])
+    sent = server.seen[0]["response_format"]
+    assert sent["type"] == "json_schema"
+    assert sent["json_schema"]["schema"] == json.loads(schema)
+
+
+def test_a_choice_is_taken_out_of_the_object_it_is_asked_for_in(serve):
+    server = serve(lambda *_: said('{"answer": "no"}'))
+    found = answers(at(server), 1, constraints=[Constraint(("yes", "no"))])
+    assert found[0].text == "no"
+
+
+# ------------------------------------------------------------------ what is tried again
+
+
+def test_a_server_error_is_tried_again(serve):
+    server = serve(lambda number, _: refused(500) if number == 0 else said("yes"))
+    assert answers(at(server), 1)[0].text == "yes"
+    assert len(server.seen) == 2
+
+
+def test_a_rate_limit_is_waited_out_as_the_server_asks(serve):
+    server = serve(lambda number, _: refused(429, headers={"Retry-After": "1"})
+                   if number == 0 else said("yes"))
+    assert answers(at(server), 1)[0].text == "yes"
+    assert server.at[1] - server.at[0] >= 1.0
+
+
+# ------------------------------------------------------------------ what ends it
+
+
+def fault(one: Endpoint, count: int = 4) -> tuple[AdvisorError, dict[int, Generation]]:
+    """The error that ended it, and what was answered before."""
+    found = {}
+    with pytest.raises(AdvisorError) as caught:
+        for index, answer in one.speak(asked(count), max_tokens=8):
+            found[index] = answer
+    return caught.value, found
+
+
+def test_an_endpoint_that_is_down_is_named():
+    one = endpoint("local", given("http://127.0.0.1:9/v1", retries=0))
+    error, found = fault(one)
+    assert "endpoint 'local' (http://127.0.0.1:9/v1): no connection" in error.problem
+    assert found == {}
+
+
+def test_a_wrong_key_names_the_variable_and_never_the_key(serve, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+    server = serve(lambda *_: refused(401))
+    error, _ = fault(at(server, api_key_env="MY_KEY"))
+    assert "refuses the key (HTTP 401)" in error.problem
+    assert error.fix == "correct MY_KEY"
+    assert set(server.keys) == {f"Bearer {KEY}"}
+    assert KEY not in str(error) + repr(error.__cause__)
+
+
+def test_an_unset_key_is_told_before_anything_is_sent(serve, monkeypatch):
+    monkeypatch.delenv("MY_KEY", raising=False)
+    server = serve(lambda *_: said("yes"))
+    error, _ = fault(at(server, api_key_env="MY_KEY"))
+    assert "MY_KEY is not set" in error.problem
+    assert server.seen == []
+
+
+def test_a_key_of_another_service_is_not_sent(serve, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server = serve(lambda *_: said("yes"))
+    answers(at(server), 1)
+    assert KEY not in server.keys[0]
+
+
+def test_an_unknown_model_is_named(serve):
+    error, _ = fault(at(serve(lambda *_: refused(404))))
+    assert "knows no model 'm'" in error.problem
+
+
+def test_a_rate_limit_that_stays_ends_it(serve):
+    server = serve(lambda *_: refused(429, headers={"Retry-After-Ms": "1"}))
+    error, _ = fault(at(server, retries=1, concurrency=1))
+    assert "still limits our rate after 2 tries" in error.problem
+    assert len(server.seen) == 2
+
+
+def test_an_endpoint_too_slow_for_everything_ends_it(serve):
+    def slow(*_: object) -> Reply:
+        time.sleep(0.6)
+        return said("late")
+
+    error, found = fault(at(serve(slow), timeout_seconds=0.1, retries=0))
+    assert "answers nothing: no answer within 0.1 s, tried 1 times" in error.problem
+    assert found == {}
+
+
+@pytest.mark.parametrize("garbage", [
+    (200, {"Content-Type": "text/html"}, b"<html>hello</html>"),
+    (200, {"Content-Type": "application/json"}, b"{not json"),
+    (200, {"Content-Type": "application/json"}, b"{}"),
+    (200, {"Content-Type": "application/json"}, b"[1]"),
+    (200, {"Content-Type": "application/json"}, b'{"choices": [{"message": {"content": "x"}}]}'),
+    (200, {"Content-Type": "application/json"}, b""),
+], ids=["html", "broken", "empty object", "list", "no usage", "nothing"])
+def test_an_endpoint_that_talks_garbage_ends_it(serve, garbage):
+    error, found = fault(at(serve(lambda *_: garbage)))
+    assert "answers nothing: its response" in error.problem
+    assert found == {}
+
+
+# ------------------------------------------------------------------ one bad question
+
+
+def test_one_refused_question_is_a_failure_and_the_others_are_answered(serve):
+    server = serve(lambda _, body: refused(400) if "question 2" in str(body) else said("yes"))
+    found = answers(at(server, concurrency=1), 5)
+    assert [found[n].text for n in (0, 1, 3, 4)] == ["yes"] * 4
+    assert found[2].failure == "HTTP 400: Error code: 400 - status 400"
+
+
+def test_failures_before_the_end_of_a_dying_endpoint_are_not_kept(serve):
+    server = serve(lambda number, _: said("yes") if number < 3 else refused(503))
+    error, found = fault(at(server, concurrency=1, retries=0), count=10)
+    assert "HTTP 503" in error.problem
+    assert {n: one.failure for n, one in found.items()} == {0: "", 1: "", 2: ""}
+
+
+def test_many_refused_questions_do_not_end_a_run_that_answers(serve):
+    server = serve(lambda number, _: refused(422) if number % 5 else said("yes"))
+    found = answers(at(server, concurrency=1), 11)
+    assert sum(bool(one.failure) for one in found.values()) == 8
+
+
+# ------------------------------------------------------------------ money
+
+
+PRICED = {"usd_per_million_in": 1000.0, "usd_per_million_out": 1000.0}
+
+
+def test_nothing_is_sent_that_could_pass_the_limit(serve):
+    # A call may cost 20 + 8 thousandths of a dollar, and does cost 15.
+    server = serve(lambda *_: said("yes"))
+    one = at(server, **PRICED, spend_limit_usd=0.1, concurrency=4)
+    error, found = fault(one, count=50)
+    assert "USD 0.0750 spent, and the next call could pass the limit of USD 0.1" in error.problem
+    assert one.purse.spent == pytest.approx(0.015 * len(found))
+    assert one.purse.spent <= 0.1
+    assert len(found) == len(server.seen) == 5
+
+
+def test_calls_that_timed_out_are_reckoned_as_paid(serve):
+    def slow(*_: object) -> Reply:
+        time.sleep(0.3)
+        return said("late")
+
+    one = at(serve(slow), **PRICED, spend_limit_usd=9.0, timeout_seconds=0.1, retries=1)
+    fault(one, count=1)
+    assert one.purse.spent == pytest.approx(2 * 0.028)
+
+
+def test_prices_without_a_limit_are_a_fault_of_the_settings(tmp_path):
+    path = tmp_path / "advisor.yaml"
+    path.write_text("endpoints: {big: {url: 'https://x/v1', model: m, usd_per_million_in: 1, "
+                    "usd_per_million_out: 2}}\n")
+    with pytest.raises(AdvisorError, match="spend_limit_usd is required"):
+        load(path, Settings)
+
+
+def test_an_unknown_key_of_an_endpoint_is_told_with_its_like(tmp_path):
+    path = tmp_path / "advisor.yaml"
+    path.write_text("endpoints: {big: {url: 'https://x/v1', modl: m}}\n")
+    with pytest.raises(AdvisorError, match=r"endpoints\.big\.modl: unknown key .*'model'"):
+        load(path, Settings)
+
+
+# ------------------------------------------------------------------ in a run
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    return small_task(tmp_path_factory.mktemp("task") / "tolls")
+
+
+def planned(task: Task, folder: Path, server: Server, **more: Any) -> Plan:
+    """zero-shot on the fake engine beside a served contender."""
+    spec = given(server.url, **more)
+    served = recipe("weights: {kind: endpoint, name: local}\n", folder)
+    made = plan(task, folder / "run", recipes={**own("zero-shot"), "served": served})
+    return replace(
+        made, settings=made.settings.model_copy(update={"endpoints": {"local": spec}}),
+        tools=replace(made.tools, endpoints={"local": endpoint("local", spec)}),
+    )
+
+
+def go(made: Plan) -> Finished:
+    return run(made, Silent())
+
+
+def test_a_served_contender_sits_in_the_table_priced_by_its_tokens(serve, task, tmp_path):
+    server = serve(lambda *_: said("x", tokens=(100, 10)))
+    done = go(planned(task, tmp_path, server, usd_per_million_in=2.0, usd_per_million_out=10.0,
+                      spend_limit_usd=5.0))
+    [place] = [one for one in done.verdict.standings if one.contender == "served"]
+    assert place.cost.usd_per_1k == pytest.approx((100 * 2 + 10 * 10) / 1e6 * 1000)
+    assert place.forgetting == "unchanged"
+    assert place.cost.p50_ms > 0
+
+
+@pytest.mark.parametrize("bad", [refused(401), refused(404), (200, {}, b"garbage")],
+                         ids=["wrong key", "no model", "garbage"])
+def test_the_other_contenders_go_on(serve, bad, task, tmp_path):
+    done = go(planned(task, tmp_path, serve(lambda *_: bad)))
+    assert list(done.failed) == ["served"]
+    assert "endpoint 'local'" in done.failed["served"]
+    assert [one.contender for one in done.verdict.standings] == ["zero-shot"]
+    assert not done.verdict.final
+
+
+def test_what_was_answered_before_the_limit_is_never_asked_again(serve, task, tmp_path):
+    server = serve(lambda *_: said("x", tokens=(100, 10)))
+    made = planned(task, tmp_path, server, **PRICED, spend_limit_usd=2.0, concurrency=1)
+    done = go(made)
+    assert "spend_limit_usd" in done.failed["served"]
+    first = len(server.seen)
+    assert 0 < first < len(task.test)
+    spec = made.settings.endpoints["local"].model_copy(update={"spend_limit_usd": 50.0})
+    again = replace(made, tools=replace(made.tools, endpoints={"local": endpoint("local", spec)}))
+    assert go(again).failed == {}
+    assert len(server.seen) == len(task.test) + made.settings.latency_probe
+
+
+def test_a_task_that_stays_on_premises_is_not_sent_away(serve, task, tmp_path):
+    server = serve(lambda *_: said("x"))
+    kept = replace(task, context=replace(task.context, residency="on-premises"))
+    done = go(planned(kept, tmp_path, server))
+    assert "may be processed on-premises only" in done.skipped["served"]
+    assert server.seen == []
+
+
+def test_the_key_stands_in_no_file_and_in_no_log(serve, task, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MY_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+    server = serve(lambda number, _: refused(500) if number == 1 else said("x"))
+    go(planned(task, tmp_path, server, api_key_env="MY_KEY"))
+    assert f"Bearer {KEY}" in server.keys
+    assert KEY not in caplog.text
+    for path in (tmp_path / "run").rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes()
+    described = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    assert described["settings"]["endpoints"]["local"]["api_key_env"] == "MY_KEY"
+
+
+def test_an_endpoint_that_changed_is_not_mixed_with_the_one_measured(serve, task, tmp_path):
+    server = serve(lambda *_: said("x"))
+    go(planned(task, tmp_path, server))
+    before = len(server.seen)
+    go(planned(task, tmp_path, server, model="another"))
+    assert len(server.seen) == 2 * before
+
+
+def test_an_endpoint_that_is_not_set_up_is_left_out_with_its_name(serve, task, tmp_path):
+    made = planned(task, tmp_path, serve(lambda *_: said("x")))
+    bare = replace(made, settings=made.settings.model_copy(update={"endpoints": {}}))
+    assert go(bare).skipped == {"served": "advisor.yaml has no endpoint 'local'"}
+
+
+def test_a_stopped_run_leaves_no_call_behind(serve):
+    server = serve(lambda *_: said("x"))
+    with closing(iter(at(server, concurrency=2).speak(asked(30), max_tokens=8))) as speaking:
+        next(speaking)
+    sent = len(server.seen)
+    time.sleep(0.1)
+    assert len(server.seen) == sent < 30
