@@ -92,12 +92,15 @@ class Record:
         return found
 
     def unprepared(self, label: str) -> AnswerKey:
-        """The identity of a contender before it was prepared."""
-        tools = [self.run["model"]["digest"], self.run["embedder"]["digest"]]
+        """The identity of a contender before it was prepared, as the run noted it."""
+        noted = self.run["measured"][label].get("made_from") or {
+            # Runs that did not note it: every contender is made of the same.
+            "engine": digest([self.run["model"]["digest"], self.run["embedder"]["digest"]]),
+            "material": self.run["task"]["material"],
+        }
         return AnswerKey(
-            contender=self.contender(label), seed=self.seed(label), engine=digest(tools),
-            recipe=self.recipe_digest(label), material=self.run["task"]["material"],
-            code=self.code,
+            contender=self.contender(label), seed=self.seed(label), code=self.code,
+            recipe=self.recipe_digest(label), **noted,
         )
 
     def key(self, label: str) -> AnswerKey:

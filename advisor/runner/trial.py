@@ -69,13 +69,14 @@ def run_trial(
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
     # From here on the identity is that of the artefact itself: answers of an adapter
     # that was lost and trained anew are never mixed with the old one's.
+    made_from = {"engine": key.engine, "material": key.material}
     key = as_prepared(key, prepared["files"])
     stages = Stages(plan, journal, watch)
     trial, others = trial_of(key, recipe, opened, prepared["cost"], stages=stages)
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
-             "busy_with_other_work": others}
+             "made_from": made_from, "busy_with_other_work": others}
     return trial, notes
 
 
