@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from material import RECIPES, write_task
 from report_fixture import KINDS, build_report
 
@@ -82,6 +83,15 @@ def test_a_run_whose_task_has_changed_is_refused(home, capsys):
 def test_a_run_without_its_journal_is_refused(home, capsys):
     (home / RUN / "journal.db").unlink()
     assert "it has no journal.db" in refused(capsys, RUN)
+
+
+def test_a_run_that_did_not_note_what_it_was_made_from_is_read_all_the_same(home):
+    path = home / RUN / "run.yaml"
+    run = yaml.safe_load(path.read_text("utf-8"))
+    for noted in run["measured"].values():
+        assert set(noted.pop("made_from")) == {"engine", "material"}
+    path.write_text(yaml.safe_dump(run, sort_keys=False), "utf-8")
+    assert main(["report", RUN, "-o", "x.csv"]) == 0
 
 
 def test_a_run_of_another_version_is_refused_with_its_file(home, capsys):

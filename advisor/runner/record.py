@@ -101,11 +101,15 @@ class Record:
         return found
 
     def unprepared(self, label: str) -> AnswerKey:
-        """The identity of a contender before it was prepared."""
-        made_from = self.run["measured"][label]["made_from"]
+        """The identity of a contender before it was prepared, as the run noted it."""
+        noted = self.run["measured"][label].get("made_from") or {
+            # Runs that did not note it: every contender is made of the same.
+            "engine": digest([self.run["model"]["digest"], self.run["embedder"]["digest"]]),
+            "material": self.run["task"]["material"],
+        }
         return AnswerKey(
-            contender=self.contender(label), seed=self.seed(label), engine=made_from["tools"],
-            recipe=self.recipe_digest(label), material=made_from["material"], code=self.code,
+            contender=self.contender(label), seed=self.seed(label), code=self.code,
+            recipe=self.recipe_digest(label), **noted,
         )
 
     def key(self, label: str) -> AnswerKey:

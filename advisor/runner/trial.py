@@ -57,7 +57,8 @@ def run_trial(
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
     # From here on the identity is that of the artefact itself: answers of an adapter
     # that was lost and trained anew are never mixed with the old one's.
-    unprepared, key = key, as_prepared(key, prepared["files"])
+    made_from = {"engine": key.engine, "material": key.material}
+    key = as_prepared(key, prepared["files"])
     stages = Stages(plan, journal, watch)
     settled = Recipe.model_validate(prepared["recipe"])
     trial, others = trial_of(key, settled, opened, prepared["cost"], stages=stages)
@@ -65,8 +66,7 @@ def run_trial(
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
-             "busy_with_other_work": others,
-             "made_from": {"tools": unprepared.engine, "material": unprepared.material}}
+             "made_from": made_from, "busy_with_other_work": others}
     if prepared["found"]:
         notes["chosen_on_dev"] = prepared["found"]
     return trial, notes
