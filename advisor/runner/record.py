@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from advisor.config import LoraWeights, Recipe, Settings, read_text
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, SuiteScores, Task, Trial
-from advisor.data.digest import AnswerKey
+from advisor.data.digest import AnswerKey, digest
 from advisor.engines.protocol import (
     Constraint,
     Course,
