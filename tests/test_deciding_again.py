@@ -64,6 +64,7 @@ def test_a_limit_of_latency_that_all_break_is_told_with_what_it_was(finished, ca
     said = capsys.readouterr().out
     assert said.startswith("tolls: no contender is acceptable\n  it was: use rag\n")
     assert "set: latency none -> 1e-06, after the answers were known" in said
+    assert "about: the systems that were measured" in said
     assert "what would change the advice" in said
 
 

@@ -51,8 +51,14 @@ def _told(
     lines = [f"{ledger.task}: {_headline(after)}"]
     if (after.outcome, after.winner) != (before.outcome, before.winner):
         lines.append(f"  it was: {_headline(before)}")
+        if before.winner and after.winner:
+            lines.append(f"  winner/ still holds {before.winner}; a run with these settings in "
+                         f"advisor.yaml and task.yaml would ship {after.winner}")
     elif changes:
         lines.append("  the advice is the same as before")
+    most = max((len(one.seeds) for one in after.seeds), default=1)
+    about = f"the recipes, at up to {most} seeds" if most > 1 else "the systems that were measured"
+    lines.append(f"  about: {about}")
     lines += [f"  - {sentence}" for sentence in after.because]
     lines.append(f"  next: {after.next_step}")
     names = {key.field: name for name, key in KEYS.items()}
