@@ -15,7 +15,7 @@ from advisor.cli import main
 from advisor.ship.bundle import digests, verify
 from advisor.ship.governance.annex import annex_iv
 from advisor.ship.governance.bom import bom
-from advisor.ship.governance.card import model_card
+from advisor.ship.governance.card import datasheet, model_card
 from advisor.ship.governance.facts import Facts, Training
 from advisor.ship.governance.provenance import opened
 from advisor.ship.registry import Registry
@@ -57,6 +57,7 @@ def facts(folder: Path) -> Facts:
         standing=one.standing, task=load(root / "evals/tolls/task.yaml", TaskFile),
         declared=settings.governance, files=one.files, rows=tuple(read(folder) or ()),
         parity=parity, training=Training(1000, 1.0, 100, 6e5, None),
+        base_origin="made up", scan={"state": "not scanned", "why": "no scanner"},
     )
 
 
@@ -160,9 +161,23 @@ def test_the_share_of_compute_is_known_only_when_the_base_is_declared(facts):
     assert "above one third" in model_card(replace(facts, training=work))
 
 
+def test_slices_are_told_with_their_intervals(facts):
+    whole = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 12}
+    one = {"contender": "lora", "column": "region", "value": "north", "quality": whole,
+           "gap": {**whole, "value": -0.2}}
+    told = replace(facts, verdict={**facts.verdict, "slices": [one, {**one, "contender": "rag"}]})
+    assert "| region: north | 0.500 | 0.400 to 0.600 | 12 | -0.200" in model_card(told)
+    assert annex_iv(told, [])["slices"] == [one]
+
+
+def test_a_scan_counts_kinds_and_keeps_no_value(facts):
+    told = replace(facts, scan={"state": "scanned", "found": {"IBANs": 2}, "note": "names: no"})
+    assert "personal data scan: 2 IBANs; names: no" in datasheet(told)
+
+
 def test_what_was_not_measured_is_said_to_be_so(folder):
     annex = json.loads((folder / "governance" / "annex-iv.json").read_text())
-    assert annex["personal_data"]["scan"] == {"state": "not scanned"}
+    assert annex["personal_data"]["scan"]["state"] in ("scanned", "not scanned")
     assert annex["slices"] == "not measured"
     assert "whether quality differs between groups is not known" in (
         folder / "governance/model-card.md").read_text()

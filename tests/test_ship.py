@@ -144,7 +144,7 @@ def test_an_unknown_base_model_is_refused(workspace, capsys):
     text = (run / "run.yaml").read_text()
     changed = {**described(run), "model": {"name": "no-such-model", "digest": "0" * 64}}
     (run / "run.yaml").write_text(yaml.safe_dump(changed))
-    assert "0 of 24 answers" in refused(capsys)  # nothing was measured on such a model
+    assert "model 'no-such-model' cannot be resolved" in refused(capsys)
     (run / "run.yaml").write_text(text)
 
 
@@ -152,6 +152,19 @@ def test_an_unknown_base_model_is_refused(workspace, capsys):
 def test_a_folder_without_a_run_names_the_next_step(capsys):
     assert main(["ship", "reports"]) == 2
     assert "advisor run TASK" in capsys.readouterr().err
+
+
+def test_a_registered_version_passes_the_gate_against_an_alias_and_is_promoted(workspace, capsys):
+    shipped(workspace, "--contender", "zero-shot")
+    assert main(["registry", "promote", "tolls@1", "production"]) == 0
+    shipped(workspace, "--contender", "rag")
+    assert main(["gate", "tolls@2", "--against", "tolls@production", "--no-input"]) == 0
+    gate = "reports/gate-tolls/gate.json"
+    assert main(["registry", "promote", "tolls@2", "production", "--gate", gate]) == 0
+    shipped(workspace, "--contender", "few-shot")
+    capsys.readouterr()
+    assert main(["registry", "promote", "tolls@3", "production", "--gate", gate]) == 2
+    assert "not about tolls@3" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------ lineage, erasure
@@ -170,7 +183,7 @@ def test_trace_ends_at_the_rows_that_were_trained_on(workspace, capsys):
 @pytest.mark.parametrize(("kind", "uses"), [
     ("zero-shot", {"measured"}), ("floor", {"counted", "measured"}),
     ("few-shot", {"shown", "measured"}), ("rag", {"indexed", "measured"}),
-    ("lora", {"trained", "chose the checkpoint", "measured"}),
+    ("lora", {"trained", "used to choose", "measured"}),
 ])
 def test_lineage_says_what_each_row_was_used_for(workspace, kind, uses):
     folder = shipped(workspace, "--contender", kind)

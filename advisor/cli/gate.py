@@ -2,7 +2,8 @@
 
 CANDIDATE and CHAMPION are each a run folder (its winner, or another contender), or a bundle;
 CANDIDATE may also be a LoRA adapter folder of any trainer, or the folder of a merged model:
-these answer with the champion's prompt and retrieval. What a journal holds is not asked
+these answer with the champion's prompt and retrieval. A bundle may be named as it stands in
+the registry: NAME@NUMBER, or NAME@ALIAS. What a journal holds is not asked
 again. Writes gate.json, gate.md, gate.junit.xml and gate.html.
 
 Exit codes: 0 pass, 3 fail, 4 inconclusive, 1 crash, 2 usage or bad input, 75 busy.
@@ -56,6 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     workspace = Workspace.find(Path.cwd())
     settings = workspace.settings()
+    options.candidate, options.against = map(_placed, (options.candidate, options.against))
     champion = _champion(options)
     task = load_task(workspace.task_folder(options.task or champion.task))
     folder = options.out or default_folder(workspace.reports, task.name)
@@ -75,6 +77,13 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(outputs.gate_json(gated, at=at), indent=2))
     return CODES[gated.judgement.result]
+
+
+def _placed(path: Path) -> Path:
+    """The bundle of a registered version, NAME@NUMBER or NAME@ALIAS; any other path as it is."""
+    from advisor.ship.registry import registered
+
+    return registered(str(path)) if "@" in path.name and not path.exists() else path
 
 
 def _champion(options: argparse.Namespace) -> Side:

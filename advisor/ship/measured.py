@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
 from advisor.config import Recipe
 from advisor.core import Answer, PrepareCost, Task
-from advisor.data.digest import AnswerKey, digest
 from advisor.errors import AdvisorError, Faults, did_you_mean
 from advisor.runner.journal import Journal
+from advisor.runner.record import JOURNAL, Record, open_record
 from advisor.ship.bundle import digests
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One contender of a run: `run` is run.yaml, `verdict` verdict.json, `standing` the
-    contender's line in it, `files` the sha256 of each file of its system when measured."""
+    """One contender of a finished run: `verdict` is verdict.json, `standing` its line in it."""
 
-    folder: Path
+    record: Record
     contender: str
-    run: Mapping[str, Any]
     verdict: Mapping[str, Any]
     standing: Mapping[str, Any]
-    recipe: Recipe
+
+    @property
+    def folder(self) -> Path:
+        return self.record.folder
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """The content of run.yaml."""
+        return self.record.run
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.record.recipe(self.contender)
 
     @property
     def system(self) -> Path:
@@ -37,8 +44,8 @@ class Measured:
 
     @property
     def files(self) -> Mapping[str, str]:
-        files: Mapping[str, str] = self.run["measured"][self.contender]["files"]
-        return files
+        """sha256 of each file of its system when it was measured."""
+        return self.record.files(self.contender)
 
     @property
     def code(self) -> dict[str, str]:
@@ -56,29 +63,22 @@ class Measured:
                   if found.get(name) != self.files.get(name)]
         if faults:
             raise Faults(f"{self.contender} is not the system that was measured", faults,
-                         fix=f"advisor run {self.run['task']['name']}")
+                         fix=f"advisor run {self.record.task}")
 
     def answers(self, task: Task) -> tuple[dict[str, Answer], PrepareCost]:
         """The journal's answers to the test questions by id, and what preparing took.
 
         Raises AdvisorError when any is not there.
         """
-        run = self.run
-        key = AnswerKey(
-            contender=self.contender, seed=run["seed"],
-            recipe=run["contenders"][self.contender]["digest"],
-            engine=digest([run["model"]["digest"], run["embedder"]["digest"]]),
-            material=run["task"]["material"], code=digest(self.code),
-        )
-        with Journal(self.folder / "journal.db") as journal:
-            prepared = journal.stage(key.stage("prepare"))
-            whole = replace(key, engine=digest([key.engine, dict(self.files)]))
-            keys = {whole.key(e.question): e.question.id for e in task.test}
+        key = self.record.key(self.contender)
+        keys = {key.key(example.question): example.question.id for example in task.test}
+        with Journal(self.folder / JOURNAL) as journal:
+            prepared = journal.stage(self.record.unprepared(self.contender).stage("prepare"))
             stored = journal.answers(keys)
         if prepared is None or len(stored) < len(keys):
             raise AdvisorError(
-                f"{self.folder / 'journal.db'} holds {len(stored)} of {len(keys)} answers of "
-                f"{self.contender}", fix=f"advisor run {run['task']['name']}")
+                f"{self.folder / JOURNAL} holds {len(stored)} of {len(keys)} answers of "
+                f"{self.contender}", fix=f"advisor run {self.record.task}")
         cost = prepared["cost"]
         curves = {name: tuple(cost[name]) for name in ("dev_loss", "train_loss")}
         return ({keys[k]: answer for k, answer in stored.items()},
@@ -91,34 +91,24 @@ def measured(folder: Path, contender: str | None) -> Measured:
     Raises AdvisorError when the folder holds no finished run, when the verdict recommends
     none, and for a contender that was not measured.
     """
-    run = _read(folder / "run.yaml", yaml.safe_load)
-    verdict = _read(folder / "verdict.json", json.loads)
+    record = open_record(folder)
+    verdict = _verdict(folder / "verdict.json")
     name = contender or verdict.get("winner")
     if name is None:
         raise AdvisorError(f"{folder}: the verdict is {verdict['outcome']}, so there is no winner",
                            fix="name what to ship: --contender NAME")
     standings = {one["contender"]: one for one in verdict["standings"]}
-    known = standings.keys() & run["measured"].keys()
+    known = standings.keys() & set(record.measured)
     if name not in known:
         raise AdvisorError(f"{folder}: {name!r} was not measured{did_you_mean(name, known)}",
-                           fix=f"advisor run {run['task']['name']} --contender {name}")
-    spec = {k: v for k, v in run["contenders"][name].items() if k != "digest"}
-    try:
-        recipe = Recipe.model_validate(spec)
-    except ValidationError as error:
-        raise AdvisorError(f"{folder / 'run.yaml'}: {name} was measured by another version of "
-                           "advisor, whose recipes this one does not read",
-                           fix=f"advisor run {run['task']['name']}") from error
-    return Measured(folder, name, run, verdict, standings[name], recipe)
+                           fix=f"advisor run {record.task} --contender {name}")
+    return Measured(record, name, verdict, standings[name])
 
 
-def _read(path: Path, parse: Any) -> Mapping[str, Any]:
+def _verdict(path: Path) -> Mapping[str, Any]:
     try:
-        found = parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise AdvisorError(f"{path.parent} holds no finished run: it has no {path.name}",
-                           fix="advisor run TASK, then name its folder below reports/") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise AdvisorError(f"{path} cannot be read: {error}",
                            fix="give the run's command again") from error
     if not isinstance(found, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from advisor.contenders.composed import Tools
 from advisor.contenders.recipe import reopen
@@ -60,7 +61,7 @@ def rescore(
     whose text may differ, for artefacts that are computed otherwise. The sources of an
     answer count as its text. Raises Diverged naming the rows when more differ.
     """
-    opened, engine = reopen(system, tools)
+    opened, engine = reopen(system, tools, task.material)
     now = {answer.question_id: answer
            for answer in opened.answer([example.question for example in task.test])}
     differences = []
@@ -83,9 +84,19 @@ def rescore(
             [_line(one) for one in differences[:SHOWN]],
             fix=f"advisor run {task.name} on this machine, then ship again; --tolerance SHARE "
             "allows some rows to differ, and the bundle says so")
-    return Parity(len(task.test), len(task.test) - len(differences),
-                  _mean([said for _, said in credits]), _mean([was for was, _ in credits]),
+    value_was, value = (_mean([pair[i] for pair in credits]) for i in (0, 1))
+    return Parity(len(task.test), len(task.test) - len(differences), value, value_was,
                   tuple(differences), template_of(engine))
+
+
+def told(parity: Parity) -> dict[str, Any]:
+    """What a bundle says of it: rows by id and credit, none of their text."""
+    return {
+        "rows": parity.rows, "same": parity.same, "value": parity.value,
+        "value_was": parity.value_was, "template": parity.template,
+        "differences": [{"id": one.id, "credit_was": one.credit_was, "credit": one.credit_now}
+                        for one in parity.differences],
+    }
 
 
 def template_of(engine: Engine | None) -> str:
@@ -107,4 +118,7 @@ def _short(text: str) -> str:
 
 def _mean(credits: list[float | None]) -> float:
     graded = [credit for credit in credits if credit is not None]
-    return sum(graded) / len(graded) if graded else 0.0
+    if not graded:
+        raise AdvisorError(f"none of {len(credits)} answers could be graded",
+                           fix="run the task again and look at its failures")
+    return sum(graded) / len(graded)

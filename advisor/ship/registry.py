@@ -7,28 +7,36 @@ leaves what was before it. `open/` holds versions laid out as bundles and can be
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from advisor.engines.models import file_digest
 from advisor.errors import AdvisorError
 from advisor.ship import bundle
+from advisor.ship.registry_gate import passed
 from advisor.ship.registry_log import Actor, Log, Writer, write_synced
 from advisor.ship.registry_objects import Objects
-from advisor.ship.registry_state import Alias, State, Version, replay, version
+from advisor.ship.registry_state import (
+    Alias,
+    State,
+    Version,
+    alias_of,
+    known_alias,
+    replay,
+    version,
+)
 from advisor.ship.trust import Role, Trust, acting, load_trust
 from advisor.workspace import Workspace
 
 FOLDER, OPEN, IGNORED = "registry", "open", "*\n"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-ALIAS = re.compile(r"[a-z][a-z0-9-]*")
 NOTHING = "none"
 
 
@@ -109,7 +117,7 @@ class Registry:
         """
         state = self.state()
         wanted = version(state, move.ref)
-        name, alias = _alias(move.alias, wanted.name)
+        name, alias = alias_of(move.alias, wanted.name)
         if name != wanted.name:
             raise AdvisorError(f"{move.alias}: an alias of {name} cannot be {wanted.label}",
                                fix=f"advisor registry promote {wanted.label} {alias}")
@@ -121,8 +129,8 @@ class Registry:
             return seen
         trust, who = self._trusted("approver", f"move {name}@{alias}")
         self._check_rule(wanted, alias, who, trust)
-        gate = _gate(move.gate, wanted, expected, demanded=trust.rule(alias).gate)
-        staged = {file_digest(move.gate): gate} if move.gate and gate else {}
+        gate = passed(move.gate, wanted, expected, demanded=trust.rule(alias).gate)
+        staged = {sha256(gate).hexdigest(): gate} if gate else {}
         with self.objects.staged(staged) as staging, self.writing() as (writer, now):
             self._unchanged(now, (name, alias), expected)
             _usable(now.versions[wanted.id])
@@ -135,7 +143,7 @@ class Registry:
     def rollback(self, ref: str) -> Alias:
         """Point an alias at the newest earlier version of it that may still be used."""
         state = self.state()
-        alias = _known_alias(state, ref)
+        alias = known_alias(state, ref)
         _, who = self._trusted("approver", f"move {alias.label}")
         earlier = [one for one in reversed(alias.past) if one != alias.version
                    and not state.versions[one].blocked and not state.versions[one].deleted]
@@ -152,7 +160,7 @@ class Registry:
 
     def unalias(self, ref: str) -> Alias:
         """Remove an alias that is not protected."""
-        alias = _known_alias(self.state(), ref)
+        alias = known_alias(self.state(), ref)
         trust, who = self._trusted("approver", f"remove {alias.label}")
         if trust.rule(alias.alias).protected:
             raise AdvisorError(f"{alias.label} is protected and cannot be removed",
@@ -241,7 +249,7 @@ class Registry:
         _usable(wanted)
         if not trust.rule(alias).second_person:
             return
-        if not wanted.key or wanted.by == who.name:
+        if not wanted.key or wanted.by == who.name or wanted.key == who.key:
             by = wanted.by if wanted.key else f"{wanted.by} without a signature"
             raise AdvisorError(
                 f"{wanted.label} was registered by {by}, and {alias} demands a second person",
@@ -304,59 +312,6 @@ def _usable(one: Version) -> None:
         raise AdvisorError(f"{one.label} is blocked: {one.blocked}",
                            fix=f"advisor registry rollback {one.name}@ALIAS, or ship a version "
                            "made without that data")
-
-
-def _alias(given: str, name: str) -> tuple[str, str]:
-    before, _, alias = given.rpartition("@")
-    if not ALIAS.fullmatch(alias):
-        raise AdvisorError(f"{alias!r} is no alias (a letter a-z, then letters, digits, -)",
-                           fix="use a name such as production or candidate")
-    return before or name, alias
-
-
-def _known_alias(state: State, ref: str) -> Alias:
-    name, _, alias = ref.rpartition("@")
-    found = [one for one in state.aliases.values()
-             if one.alias == alias and name in ("", one.name)]
-    if len(found) == 1:
-        return found[0]
-    labels = ", ".join(sorted(one.label for one in found or state.aliases.values())) or "none"
-    raise AdvisorError(f"{ref!r} is no alias here (there are: {labels})" if not found
-                       else f"{ref!r} could be any of {labels}", fix="advisor registry list")
-
-
-def _gate(path: Path | None, wanted: Version, current: str, *, demanded: bool) -> bytes:
-    """The content of a gate's result that lets `wanted` pass; empty when none was given.
-
-    A result is a JSON object: `candidate` is the id of the version that was tried,
-    `result` is pass, fail or inconclusive, and `against`, if there, is the id of the
-    version it was compared with.
-    """
-    if path is None:
-        if demanded:
-            raise AdvisorError(f"{wanted.label}: this alias demands a gate that was passed",
-                               fix="--gate FILE, the result of advisor gate")
-        return b""
-    try:
-        content = path.read_bytes()
-        found = json.loads(content)
-    except (OSError, ValueError, RecursionError) as error:
-        raise AdvisorError(f"{path}: cannot be read as a gate's result: {error}",
-                           fix="--gate FILE, the result of advisor gate") from error
-    if not isinstance(found, dict) or not {"candidate", "result"} <= found.keys():
-        raise AdvisorError(f"{path}: is no gate's result (no `candidate` and `result`)",
-                           fix="--gate FILE, the result of advisor gate")
-    if found["candidate"] != wanted.id:
-        raise AdvisorError(f"{path}: is about {str(found['candidate'])[:12]}, "
-                           f"not about {wanted.label} ({wanted.id[:12]})",
-                           fix="run the gate on this version")
-    if found["result"] != "pass":
-        raise AdvisorError(f"{path}: the gate says {found['result']!r}, not 'pass'",
-                           fix="improve the candidate, or measure on more rows")
-    if current and found.get("against", current) != current:
-        raise AdvisorError(f"{path}: compares with {str(found['against'])[:12]}, but the alias "
-                           f"points at {current[:12]}", fix="run the gate against what is there")
-    return content
 
 
 def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:

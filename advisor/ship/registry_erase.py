@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from advisor.ship.governance.lineage import (
     subject_digest,
     task_rows,
 )
-from advisor.ship.registry import Registry
-from advisor.ship.registry_log import Actor, write_synced
+from advisor.ship.registry import OPEN, Registry
+from advisor.ship.registry_log import Actor, Event, Writer, write_synced
 from advisor.ship.registry_state import State, Version
 
 CERTIFICATE, PLAN = "certificate.json", "retraining-plan.md"
@@ -37,33 +39,30 @@ def erase(registry: Registry, subject: str, *, out: Path | None = None) -> dict[
 
     `subject` is compared with the `subject` of rows and documents, by digest: neither log
     nor certificate names the person. Writes a retraining plan and a certificate, and may be
-    given again. Raises AdvisorError when no row and no version knows the person, or when
-    versions without lineage leave it open.
+    given again. Raises AdvisorError when no row, no document and no version knows the person.
     """
     wanted = subject_digest(subject)
     who = registry.actor("approver", "erase")
     with registry.writing() as (writer, state):
         sources = list(_in_tasks(registry.root, subject))
         affected, unknown = _affected(registry, state, wanted)
-        rows = {row["sha256"] for _, found in affected for row in found}
-        rows |= {row["sha256"] for row in sources}
+        rows = {row["sha256"] for found in (*affected.values(), sources) for row in found}
         if not rows:
-            open_ones = ", ".join(one.label for one in unknown)
-            but = f"; {open_ones} have no lineage, so of them this is not known" if unknown else ""
-            raise AdvisorError(f"no row and no document has the subject {subject!r}{but}",
-                               fix="give the subject as it stands in the rows' `subject`")
-        blocked = [one.id for one, found in affected
+            raise _nobody(subject, unknown)
+        blocked = [key for key, found in affected.items()
                    if any(row["use"] in HELD for row in found)]
-        event = next((e for e in reversed(writer.events) if e.fields["kind"] == "erased"
-                      and e.fields["data"]["subject"] == wanted), None)
-        new = rows - state.rows or [key for key in blocked if not state.versions[key].blocked]
+        event = _earlier(writer, wanted)
+        new = rows - state.rows or {key for key in blocked if not state.versions[key].blocked}
         if new or event is None:
             data = {"subject": wanted, "rows": sorted(rows), "versions": blocked}
             event = writer.add("erased", who, data)
+    for key in blocked:
+        shutil.rmtree(registry.folder / OPEN / key, ignore_errors=True)
+    now = registry.state()
     found = {
         "subject": wanted, "event": {"seq": event.seq, "at": event.fields["at"],
                                      "hash": event.hash, "by": event.fields["actor"]["name"]},
-        "rows": sources, "versions": [_said(registry, one, held) for one, held in affected],
+        "rows": sources, "versions": [_said(now, key, held) for key, held in affected.items()],
         "without_lineage": [one.label for one in unknown],
     }
     folder = out or registry.root / "reports" / f"erasure-{wanted[:12]}"
@@ -86,10 +85,28 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"certificate: {found['folder']}/{CERTIFICATE}"]
 
 
+def _nobody(subject: str, unknown: Sequence[Version]) -> AdvisorError:
+    labels = ", ".join(one.label for one in unknown)
+    but = f"; {labels} have no lineage, so of them this is not known" if unknown else ""
+    return AdvisorError(f"no row and no document has the subject {subject!r}{but}",
+                        fix="give the subject as it stands in the rows' `subject`")
+
+
+def _earlier(writer: Writer, subject: str) -> Event | None:
+    """The newest event that erased the subject's rows."""
+    for event in reversed(writer.events):
+        fields = event.fields
+        if fields["kind"] == "erased" and fields["data"]["subject"] == subject:
+            return event
+    return None
+
+
 def _affected(
     registry: Registry, state: State, subject: str
-) -> tuple[list[tuple[Version, list[dict[str, Any]]]], list[Version]]:
-    affected, unknown = [], []
+) -> tuple[dict[str, list[dict[str, Any]]], list[Version]]:
+    """The subject's rows by the version that has to do with them, and versions that do not
+    tell what they were made from."""
+    affected, unknown = {}, []
     for one in state.versions.values():
         if one.deleted:
             continue
@@ -98,7 +115,7 @@ def _affected(
             continue
         records = parse(registry.objects.read(one.files[LINEAGE]))
         if mine := [row for row in records if row["subject"] == subject]:
-            affected.append((one, mine))
+            affected[one.id] = mine
     return affected, unknown
 
 
@@ -112,20 +129,18 @@ def _in_tasks(root: Path, subject: str) -> Iterable[dict[str, Any]]:
     for file in sorted(root.glob("evals/*/corpus/**/*.md")):
         content = file.read_bytes()
         if document_subject(content.decode("utf-8-sig", "replace")) == subject:
-            from hashlib import sha256
-
             yield {"file": file.relative_to(root).as_posix(), "line": 0,
                    "sha256": sha256(content).hexdigest()}
 
 
-def _said(registry: Registry, one: Version, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    state = registry.state()
+def _said(state: State, key: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    one = state.versions[key]
     return {
-        "version": one.label, "id": one.id, "task": one.about["task"]["name"],
+        "version": one.label, "id": key, "task": one.about["task"]["name"],
         "contender": one.about["contender"],
-        "aliases": sorted(alias.label for alias in state.pointing_at(one.id)),
-        "blocked": bool(state.versions[one.id].blocked),
-        "rows": [{key: row[key] for key in ("file", "line", "sha256", "use")} for row in rows],
+        "aliases": sorted(alias.label for alias in state.pointing_at(key)),
+        "blocked": bool(one.blocked),
+        "rows": [{name: row[name] for name in ("file", "line", "sha256", "use")} for row in rows],
     }
 
 

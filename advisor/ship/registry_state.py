@@ -11,6 +11,7 @@ from advisor.errors import AdvisorError, did_you_mean
 from advisor.ship.registry_log import Event
 
 _ID = re.compile(r"[0-9a-f]{6,64}")
+_ALIAS = re.compile(r"[a-z][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,27 @@ def version(state: State, ref: str) -> Version:
         raise AdvisorError(f"{ref!r} could be any of {labels}", fix="name one of them")
     raise AdvisorError(f"unknown version {ref!r}{did_you_mean(ref, known)}",
                        fix="advisor registry list")
+
+
+def alias_of(given: str, name: str) -> tuple[str, str]:
+    """The model and the alias that `given` names: NAME@ALIAS, or an alias of `name`."""
+    before, _, alias = given.rpartition("@")
+    if not _ALIAS.fullmatch(alias):
+        raise AdvisorError(f"{alias!r} is no alias (a letter a-z, then letters, digits, -)",
+                           fix="use a name such as production or candidate")
+    return before or name, alias
+
+
+def known_alias(state: State, ref: str) -> Alias:
+    """The alias there is under NAME@ALIAS, or under ALIAS where that leaves no doubt."""
+    name, _, alias = ref.rpartition("@")
+    found = [one for one in state.aliases.values()
+             if one.alias == alias and name in ("", one.name)]
+    if len(found) == 1:
+        return found[0]
+    labels = ", ".join(sorted(one.label for one in found or state.aliases.values())) or "none"
+    raise AdvisorError(f"{ref!r} is no alias here (there are: {labels})" if not found
+                       else f"{ref!r} could be any of {labels}", fix="advisor registry list")
 
 
 def _candidates(state: State, ref: str) -> dict[str, Version]:

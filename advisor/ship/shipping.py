@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from advisor.ship.bundle import ModelIdentity, Origin
 from advisor.ship.governance import document
 from advisor.ship.governance.facts import Facts, base_files, training
 from advisor.ship.governance.lineage import lineage
+from advisor.ship.governance.scan import scan
 from advisor.ship.measured import Measured, measured
-from advisor.ship.parity import Parity, rescore
+from advisor.ship.parity import Parity, rescore, told
 from advisor.ship.registry import Registry
 from advisor.ship.registry_state import Version
 from advisor.workspace import Workspace
@@ -130,7 +130,8 @@ def facts_of(
         standing=one.standing, task=load(folder / "task.yaml", TaskFile),
         declared=settings.governance, files=dict(one.files),
         rows=tuple(lineage(task, folder, packed, one.recipe)),
-        parity=json.loads(json.dumps(asdict(parity))),
+        parity=told(parity),
         training=training(one.run, cost, settings.governance),
-        base_origin=files.origin if files else "a stand-in for tests",
+        base_origin=files.origin if files else "origin not known",
+        scan=scan(task.material),
     )

@@ -84,10 +84,10 @@ def annex_iv(facts: Facts, files: Sequence[str]) -> dict[str, Any]:
                     "provider of a new one (Commission guidelines of July 2025)",
         },
         "personal_data": {"declared": facts.task.personal_data,
-                          "scan": dict(facts.personal_data_scan)},
+                          "scan": dict(facts.scan)},
         "leakage": {"state": "checked", "found": 0, "how": "a task whose test rows stand in train "
                     "or dev, casefolded and without punctuation, is refused"},
-        "slices": dict(facts.slices) or "not measured",
+        "slices": facts.slices or "not measured",
     }
 
 

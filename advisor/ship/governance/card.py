@@ -86,7 +86,7 @@ def datasheet(facts: Facts) -> str:
         f"- legal basis: {task.legal_basis or NOT_DECLARED}",
         f"- personal data: {task.personal_data}", "",
         "## Found", "",
-        f"- personal data scan: {facts.personal_data_scan['state']}",
+        f"- personal data scan: {_scan(facts)}",
         "- rows that name a subject: "
         + (f"yes, {len(subjects)} subjects" if subjects else "none (`subject` is not used)"), "",
         "## Composition and use", "", "| file | use in this bundle | rows |", "|---|---|---|",
@@ -128,7 +128,23 @@ def _limits(facts: Facts) -> list[str]:
 def _slices(facts: Facts) -> list[str]:
     if not facts.slices:
         return ["Slices: not measured; whether quality differs between groups is not known.", ""]
-    return ["Slices:", "", *(f"- {name}: {one}" for name, one in facts.slices.items()), ""]
+    head = ["| slice | quality | interval | n | less all other rows |", "|---|---|---|---|---|"]
+    return [*head, *(_slice(one) for one in facts.slices), ""]
+
+
+def _slice(one: Mapping[str, Any]) -> str:
+    quality, gap = one["quality"], one["gap"]
+    return (f"| {one['column']}: {one['value']} | {_f(quality['value'])} | {_f(quality['low'])} to "
+            f"{_f(quality['high'])} | {quality['n']} | {_f(gap['value'])} ({_f(gap['low'])} to "
+            f"{_f(gap['high'])}) |")
+
+
+def _scan(facts: Facts) -> str:
+    found = facts.scan
+    if found["state"] != "scanned":
+        return f"{found['state']} ({found['why']})"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found["found"].items())
+    return f"{kinds or 'nothing found'}; {found['note']}"
 
 
 def _training(facts: Facts) -> list[str]:

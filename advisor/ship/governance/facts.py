@@ -45,8 +45,9 @@ class Training:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`rows` is the lineage, `files` the sha256 of the system's files, `parity` how the
-    packed system compared with the measured one; `run`, `verdict` and `standing` are as
-    the run wrote them, and `task` and `declared` as people did."""
+    packed system compared with the measured one, `scan` what looks personal in the data;
+    `run`, `verdict` and `standing` are as the run wrote them, `task` and `declared` as
+    people did."""
 
     contender: str
     recipe: Recipe
@@ -59,7 +60,8 @@ class Facts:
     rows: tuple[Mapping[str, Any], ...]
     parity: Mapping[str, Any]
     training: Training
-    base_origin: str = "origin not known"
+    base_origin: str
+    scan: Mapping[str, Any]
 
     @property
     def tuned(self) -> bool:
@@ -82,16 +84,11 @@ class Facts:
         return {**first, **{k: v for k, v in self.standing["parts"].items() if k not in first}}
 
     @property
-    def personal_data_scan(self) -> Mapping[str, Any]:
-        """What a scan of the data found, if the run made one."""
-        found = self.run.get("personal_data")
-        return found if isinstance(found, Mapping) else {"state": "not scanned"}
-
-    @property
-    def slices(self) -> Mapping[str, Any]:
-        """Quality by slices of the test rows, if the verdict has them."""
-        found = self.standing.get("slices") or self.verdict.get("slices")
-        return found if isinstance(found, Mapping) else {}
+    def slices(self) -> list[Mapping[str, Any]]:
+        """Quality on parts of the test rows, if the verdict has them: `column`, `value`,
+        `quality` and `gap` to all other rows."""
+        found = self.verdict.get("slices", ())
+        return [one for one in found if one["contender"] == self.contender]
 
 
 def training(run: Mapping[str, Any], cost: PrepareCost, declared: GovernanceFile) -> Training:

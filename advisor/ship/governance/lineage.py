@@ -19,7 +19,7 @@ from advisor.data.digest import canonical
 
 LINEAGE = "governance/lineage.jsonl"
 # What became part of the artefact. Test rows only measured it.
-HELD = ("trained", "chose the checkpoint", "shown", "counted", "indexed")
+HELD = ("trained", "used to choose", "shown", "counted", "indexed")
 
 
 def lineage(task: Task, folder: Path, system: Path, recipe: Recipe) -> list[dict[str, Any]]:
@@ -32,8 +32,10 @@ def lineage(task: Task, folder: Path, system: Path, recipe: Recipe) -> list[dict
     """
     shown = {row["id"] for row in _shots(system)}
     uses = {"train": _use_of_train(recipe), "dev": "", "test": "measured"}
-    if isinstance(recipe.weights, LoraWeights):
-        uses["dev"] = "chose the checkpoint"
+    # Dev picks the checkpoint of weights, the words of a prompt, or how much is retrieved.
+    searched = recipe.prompt.tune or recipe.retrieval.tune
+    if isinstance(recipe.weights, LoraWeights) or searched is not None:
+        uses["dev"] = "used to choose"
     found = []
     splits = {"train": task.material.train, "dev": task.material.dev, "test": task.test}
     for split, examples in splits.items():
