@@ -66,7 +66,7 @@ def test_an_unknown_verb_gets_a_near_one(capsys):
 
 
 def test_an_unknown_verb_far_from_all_gets_the_list(capsys):
-    assert "expected one of: ask, init, run, schema" in refused(capsys, "zzzzzz")
+    assert "expected one of: ask, gate, init, report, run, schema" in refused(capsys, "zzzzzz")
 
 
 @pytest.mark.usefixtures("workspace")
