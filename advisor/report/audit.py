@@ -121,8 +121,10 @@ def _made_up(report: Report) -> tuple[Check, ...]:
     for name, trial in first_trials(report).items():
         if many := sum(bool(row.answer.made_up) for row in trial.rows):
             found.append(f"{name} {many:,} of {len(trial.rows):,}")
+    if not found:
+        return ()
     text = f"Answers that cite a passage that was not read: {listed(found, 12)}."
-    return (Check("note", "Made-up citations", text),) if found else ()
+    return (Check("note", "Made-up citations", text),)
 
 
 def _share(counts: Counts) -> str:
