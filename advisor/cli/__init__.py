@@ -15,6 +15,7 @@ from advisor.errors import AdvisorError, did_you_mean
 VERBS = {
     "init": "make a folder a workspace, or a task from your own rows",
     "check": "look for what would make a result worthless, before anything is spent",
+    "plan": "say what a run will take before it starts, and how true that was",
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "list": "list the tasks, the contenders and the finished runs",
     "show": "show a finished run, or one contender with its worst rows",
