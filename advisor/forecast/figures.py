@@ -113,8 +113,8 @@ def read(folder: Path) -> Planned:
     path = folder / FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        made = [Forecast(**{key: math.nan if value is None else value
-                            for key, value in one.items()}) for one in found["contenders"]]
+        rows: list[dict[str, Any]] = found["contenders"]
+        made = [Forecast(**_known(one)) for one in rows]
         keys = ("task", "digest", "rows", "once_seconds", "probe_seconds")
         return Planned(**{key: found[key] for key in keys}, contenders=tuple(made))
     except FileNotFoundError as error:
@@ -125,12 +125,16 @@ def read(folder: Path) -> Planned:
             from error
 
 
+def _known(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in one.items()}
+
+
 def against(planned: Planned, verdict: Mapping[str, Any]) -> Sequence[Check]:
     """Each foreseen figure of each contender that was measured, beside the measured one."""
     costs = {one["contender"]: one["cost"] for one in verdict["standings"]}
     checks = []
     for one in planned.contenders:
-        cost = costs.get(one.contender)
+        cost: Mapping[str, Any] = costs.get(one.contender) or {}
         for figure in MEASURED if cost else ():
             measured, foreseen = cost[figure], getattr(one, figure)
             known = measured is not None and math.isfinite(foreseen)

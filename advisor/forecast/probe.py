@@ -13,13 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from advisor.config import BaseWeights, LoraWeights, Recipe
 from advisor.contenders.composed import Composed
 from advisor.contenders.recipe import fits, prepare
 from advisor.contenders.tuning.lessons import course
-from advisor.core import Example
+from advisor.core import Example, Usage
 from advisor.engines import memory
 from advisor.engines.protocol import Course, Engine, Lesson, Message, TokenIds
 from advisor.forecast.figures import Forecast, Planned, usd_per_1k
@@ -87,7 +88,7 @@ def _untuned(name: str, recipe: Recipe, plan: Plan, folder: Path) -> Forecast:
         return _figures(name, plan, Answering(0.0, 0.0, 0.0, 0.0, 0.0))
     memory.reset_peak()
     rows = _spread(plan.task.material.dev, LARGE)
-    used = []
+    used: list[Usage] = []
 
     def ask(some: Sequence[Example]) -> None:
         answers = made.system.answer([example.question for example in some])
@@ -180,7 +181,7 @@ def _two_batches(
 ) -> Answering:
     alone = _timed(lambda: ask(rows[:1]))
     sizes = sorted({min(size, len(rows)) for size in (SMALL, LARGE)})
-    points = [(float(size), _timed(lambda size=size: ask(rows[:size]))) for size in sizes]
+    points = [(float(size), _timed(partial(ask, rows[:size]))) for size in sizes]
     batch, row = _line(*points) if len(points) > 1 else (0.0, points[0][1] / points[0][0])
     return Answering(batch, row, alone, 0.0, 0.0)
 
@@ -199,7 +200,7 @@ def _retention(plan: Plan) -> float:
                 some, used, size = _shortened(suite, items, Path(folder))
                 short.append(some)
                 count, total = count + used, total + size
-            seconds = _timed(lambda short=short: retention.measure(plan.tools.engine, short))
+            seconds = _timed(partial(retention.measure, plan.tools.engine, short))
             points.append((float(count), seconds))
     once, each = _line(*points)
     return once + each * total
