@@ -19,9 +19,10 @@ from advisor.data.near import pairs
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError, Faults
 from advisor.intake.columns import Item, Told, find_columns, item
-from advisor.intake.draft import Draft, Wish, draft, write
+from advisor.intake.draft import Draft, Wish, draft
 from advisor.intake.records import Record, Records, of_dataset, read_records
 from advisor.intake.split import Shares, near_groups, split
+from advisor.intake.writing import write
 
 WORDS = BRIDGES[:20]
 
@@ -122,6 +123,9 @@ def test_another_encoding_is_read_when_it_is_named(tmp_path):
     ({"conversations": [{"from": "human", "value": "p"}, {"from": "gpt", "value": "b"},
                         {"from": "human", "value": "q"}, {"from": "gpt", "value": "c"}]},
      "User: p\nAssistant: b\nUser: q", "c"),
+    ({"prompt": [{"role": "user", "content": "p q"}],
+      "completion": [{"role": "assistant", "content": "c"}]}, "p q", "c"),
+    ({"prompt": "p q", "chosen": "c", "rejected": "d"}, "p q", "c"),
     ({"question": "p q?", "choices": ["b", "c"], "answer": 1}, "p q?", "c"),
     ({"question": "p q?", "choices": {"text": ["b", "c"], "label": ["A", "B"]}, "answerKey": "B"},
      "p q?", "c"),
@@ -180,6 +184,16 @@ def test_nearly_equal_questions_share_a_group():
     assert homes[0] == homes[2] != homes[1]
 
 
+def test_nearly_equal_questions_share_a_group_whatever_the_column_says():
+    rows = [{**row, "customer": f"c{i // 2}"} for i, row in enumerate(tickets())]
+    rows[40]["text"] = rows[0]["text"] + "!"
+    rows[41]["text"] = rows[8]["text"] + " now"
+    made = drafted(*rows)
+    groups = {e.question.text: e.group for split in made.splits.values() for e in split}
+    assert groups[rows[40]["text"]] == groups[rows[8]["text"]]
+    assert "column customer, and questions that are at least 80% alike" in dict(made.said)["group"]
+
+
 def test_likeness_found_by_rare_shingles_is_that_of_all_pairs():
     texts = [f"{a} {b} stands near the {c}" for a, b, c in
              zip(WORDS * 4, WORDS[3:] * 5, WORDS[1:] * 5, strict=False)]
@@ -197,6 +211,15 @@ def test_a_given_test_file_stays_as_it_is_and_rows_like_its_own_are_left_out():
     assert [e.question.text for e in made.splits["test"]] == [row["text"] for row in heap[:6]]
     assert not pairs([row["text"] for row in heap[:6]]
                      + [e.question.text for e in made.splits["train"]], 0.99)
+
+
+def test_ids_of_a_given_file_are_kept_apart_from_those_of_the_others():
+    heap = [{**row, "id": i} for i, row in enumerate(tickets())]
+    more = [{"id": i, "text": f"Something else entirely, case {i}", "label": "refund"}
+            for i in range(3)]
+    made = draft({"": records(*heap), "test": records(*more)}, Wish("mine"), documents=None,
+                 tokens=len)
+    assert {e.question.id for e in made.splits["test"]} <= {"test-0", "test-1", "test-2"}
 
 
 # ------------------------------------------------------------------- what is guessed

@@ -67,7 +67,7 @@ def test_the_commands_for_ones_own_data_lead_from_a_csv_to_a_verdict(
     assert [command[0] for command in commands[:3]] == ["init", "check", "run"]
     monkeypatch.chdir(tmp_path)
     own_data(tmp_path)
-    fake = {"run": ["--engine", "fake", "--no-input"], "check": ["--engine", "fake"]}
+    fake = {verb: ["--engine", "fake"] for verb in ("check", "plan", "run")}
     for command in commands:
         ended = main([*command, *fake.get(command[0], [])])
         assert ended == 0 or command[0] == "doctor", command  # it says what this machine lacks

@@ -136,6 +136,23 @@ def test_a_file_in_the_place_of_a_folder_is_listed(root: Path, tmp_path: Path) -
         scaffold(tmp_path, source=root)
 
 
+def test_every_yaml_of_a_new_workspace_names_a_schema_that_lies_there(tmp_path: Path) -> None:
+    made = [path for path in scaffold(tmp_path / "new")
+            if path.suffix == ".yaml" and "retention" not in path.parts]
+    named = {path: path.read_text(encoding="utf-8").splitlines()[0] for path in made}
+    found = {path: (path.parent / line.rpartition("$schema=")[2]) for path, line in named.items()
+             if line.startswith("# yaml-language-server: $schema=")}
+    # The source from which a shipped task is made is for no loader.
+    assert {path.name for path in named.keys() - found.keys()} <= {"questions.yaml"}
+    assert all(schema.is_file() for schema in found.values())
+
+
+def test_only_the_tasks_that_are_wanted_are_copied(root: Path, tmp_path: Path) -> None:
+    scaffold(tmp_path / "new", source=root, tasks=("policy",))
+    assert Workspace(tmp_path / "new").tasks() == ("policy",)
+    assert (tmp_path / "new" / "evals" / "retention" / "grammar.yaml").is_file()
+
+
 def test_the_shipped_workspace_can_be_made_and_all_of_it_loads(tmp_path: Path) -> None:
     scaffold(tmp_path / "new")
     workspace = Workspace.find(tmp_path / "new")

@@ -15,6 +15,7 @@ from advisor.errors import AdvisorError, did_you_mean
 VERBS = {
     "init": "make a folder a workspace, or a task from your own rows",
     "check": "look for what would make a result worthless, before anything is spent",
+    "plan": "say what a run will take before it starts, and how true that was",
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "decide": "decide a finished run again under other prices, volumes or margins",
     "report": "write a run's report again in any format, or an index of all runs",

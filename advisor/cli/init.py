@@ -11,11 +11,15 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from advisor.cli.tell import say
 from advisor.config import Settings
 from advisor.errors import AdvisorError
 from advisor.workspace import SETTINGS, Workspace, scaffold
+
+if TYPE_CHECKING:
+    from advisor.intake.draft import Draft
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,11 +74,7 @@ def _plain(target: Path, options: argparse.Namespace) -> int:
 
 
 def _from_data(target: Path, options: argparse.Namespace) -> int:
-    from advisor.engines.tokens import counter
-    from advisor.intake.columns import Told
-    from advisor.intake.draft import Wish, draft, task_name, write
-    from advisor.intake.records import read_records
-    from advisor.intake.split import Shares
+    from advisor.intake.writing import task_name, write
 
     name = options.name or task_name(options.source)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
@@ -82,31 +82,14 @@ def _from_data(target: Path, options: argparse.Namespace) -> int:
                            fix=f"--name {task_name(name)}")
     if options.docs is not None and not options.docs.is_dir():
         raise AdvisorError(f"{options.docs}: no such folder", fix="--docs takes a folder of texts")
-    is_workspace = (target / SETTINGS).is_file()
-    settings = Workspace(target).settings() if is_workspace else Settings()
-    given = {"": options.source, "dev": options.dev, "test": options.test}
-    records = {key: read_records(source, encoding=options.encoding)
-               for key, source in given.items() if source}
-    told = Told(tuple(options.input), options.target, options.group, options.choices,
-                options.sources)
-    wish = Wish(
-        name, told, options.task_kind, options.seed,
-        Shares(options.dev_share, options.test_share), options.instruction,
-    )
-    made = draft(records, wish, documents=options.docs, tokens=counter(settings.model).count)
+    made = _draft(target, name, options)
     folder = target / "evals" / name
     if not options.dry_run:
-        if not is_workspace:
+        if not (target / SETTINGS).is_file():
             scaffold(target, tasks=())
         write(made, folder, schema="../../schemas/task.json")
-    where = "" if options.folder == "." else f"cd {target} && "
     if options.json:
-        say(json.dumps({
-            "task": name, "folder": str(folder), "written": not options.dry_run,
-            "understood": dict(made.said), "scorer": made.guess.kind,
-            "fields": list(made.guess.fields), "chance": made.chance,
-            "rows": {split: len(rows) for split, rows in made.splits.items()},
-        }, ensure_ascii=False, indent=2))
+        _as_json(made, folder, options)
         return 0
     width = max(len(what) for what, _ in made.said)
     for what, how in made.said:
@@ -114,9 +97,38 @@ def _from_data(target: Path, options: argparse.Namespace) -> int:
     if options.dry_run:
         say("nothing was written (--dry-run)")
         return 0
+    where = "" if options.folder == "." else f"cd {target} && "
     say(f"written: {folder}; look at the instruction in its task.yaml")
     say(f"next: {where}advisor check {name} && advisor run {name}")
     return 0
+
+
+def _draft(target: Path, name: str, options: argparse.Namespace) -> Draft:
+    from advisor.engines.tokens import counter
+    from advisor.intake.columns import Told
+    from advisor.intake.draft import Wish, draft
+    from advisor.intake.records import read_records
+    from advisor.intake.split import Shares
+
+    is_workspace = (target / SETTINGS).is_file()
+    settings = Workspace(target).settings() if is_workspace else Settings()
+    given = {"": options.source, "dev": options.dev, "test": options.test}
+    records = {key: read_records(source, encoding=options.encoding)
+               for key, source in given.items() if source}
+    told = Told(tuple(options.input), options.target, options.group, options.choices,
+                options.sources)
+    wish = Wish(name, told, options.task_kind, options.seed,
+                Shares(options.dev_share, options.test_share), options.instruction)
+    return draft(records, wish, documents=options.docs, tokens=counter(settings.model).count)
+
+
+def _as_json(made: Draft, folder: Path, options: argparse.Namespace) -> None:
+    say(json.dumps({
+        "task": made.name, "folder": str(folder), "written": not options.dry_run,
+        "understood": [list(line) for line in made.said], "scorer": made.guess.kind,
+        "fields": list(made.guess.fields), "chance": made.chance,
+        "rows": {split: len(rows) for split, rows in made.splits.items()},
+    }, ensure_ascii=False, indent=2))
 
 
 def _share(text: str) -> float:

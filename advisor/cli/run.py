@@ -26,6 +26,8 @@ from advisor.core import Task, Verdict
 from advisor.data.task import load_task
 from advisor.engines.openai import endpoint
 from advisor.errors import AdvisorError, did_you_mean
+from advisor.forecast.figures import FILE as PLAN
+from advisor.forecast.figures import summary
 from advisor.measures.retention import load_suites
 from advisor.report import Report, verdict_json
 from advisor.runner.plan import Plan
@@ -181,6 +183,8 @@ def _tell(console: Console, plan: Plan, done: Finished) -> None:
         console.print(f"  skipped {name}: {reason}", markup=False)
     for name, reason in done.failed.items():
         console.print(f"  failed {name}: {reason}", markup=False)
+    if (done.folder / PLAN).is_file():
+        console.print(f"  plan: {summary(done.folder)}", markup=False)
     console.print(f"  report: {done.folder / 'report.html'}", markup=False)
     if verdict.winner is not None:
         console.print(f'  try it: advisor ask {done.folder} "..."', markup=False)

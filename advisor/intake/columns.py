@@ -30,6 +30,7 @@ HEADS = ("subject", "title", "headline")  # read before the text that they head
 CHOICES = ("choices", "options")
 SOURCES = ("sources", "source", "document", "document_id", "doc_id", "file", "filename")
 IDS = ("id", "row_id", "uid", "guid")
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -142,7 +143,10 @@ def _turns(value: Any) -> list[tuple[str, str]]:
         if not isinstance(turn, dict):
             return []
         role = str(turn.get("role", turn.get("from", "")))
-        found.append((roles.get(role, role), as_text(turn.get("content", turn.get("value")))))
+        role = roles.get(role, role)
+        if role not in ROLES:
+            return []
+        found.append((role, as_text(turn.get("content", turn.get("value")))))
     return found
 
 
@@ -194,8 +198,8 @@ def _question(records: Records) -> tuple[str, ...]:
 
 
 def _is_prose(values: list[Any]) -> bool:
-    texts = [value for value in values if isinstance(value, str)]
-    return bool(values) and len(texts) == len(values) and any(re.search(r"\s", t) for t in texts)
+    texts = [value if isinstance(value, str) else _spoken(value) for value in values]
+    return bool(texts) and all(texts) and any(re.search(r"\s", text) for text in texts)
 
 
 def _length(records: Records, column: str) -> float:
@@ -232,7 +236,17 @@ def item(row: Record, columns: Columns) -> Item:
 
 
 def _joined(values: Mapping[str, Any], columns: Sequence[str]) -> str:
-    return "\n\n".join(text for column in columns if (text := as_text(values.get(column))))
+    texts = [_spoken(values.get(column)) or as_text(values.get(column)) for column in columns]
+    return "\n\n".join(text for text in texts if text)
+
+
+def _spoken(value: Any) -> str:
+    """What is said in a list of turns, as in `prompt` and `completion` of a conversation; one
+    turn stands bare. Empty for anything else."""
+    turns = [turn for turn in _turns(value) if turn[0] != "system" and turn[1]]
+    if len(turns) == 1:
+        return turns[0][1]
+    return "\n".join(f"{role.capitalize()}: {text}" for role, text in turns)
 
 
 def _conversation(value: Any) -> tuple[str, tuple[str, ...]]:
@@ -243,15 +257,15 @@ def _conversation(value: Any) -> tuple[str, tuple[str, ...]]:
     if not turns:
         return "", ()
     *before, (_, answer) = turns
-    if len(before) == 1:
-        return before[0][1], (answer,)
-    return "\n".join(f"{role.capitalize()}: {text}" for role, text in before), (answer,)
+    return _spoken([{"role": role, "content": text} for role, text in before]), (answer,)
 
 
 def _targets(value: Any) -> tuple[Any, ...]:
     """Alternatives; an object stays one unless it is SQuAD's list of texts."""
     if isinstance(value, dict) and isinstance(value.get("text"), list):
         value = value["text"]
+    if isinstance(value, list) and (said := _turns(value)):
+        return (said[-1][1],) if said[-1][1] else ()
     if isinstance(value, list):
         return tuple(dict.fromkeys(as_text(one) for one in value if as_text(one)))
     if isinstance(value, dict):

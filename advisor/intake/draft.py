@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from advisor.contenders.floor import floor
 from advisor.core import Example, Question, ScorerSpec
 from advisor.data.checks import same_item
-from advisor.data.corpus import SUFFIXES
-from advisor.data.rows import sample
-from advisor.data.task import load_task
+from advisor.data.near import ALIKE, pairs
 from advisor.errors import AdvisorError
+from advisor.intake import wording
 from advisor.intake.columns import Columns, Item, Told, find_columns, item
 from advisor.intake.guess import Guess, Kind, guess
 from advisor.intake.records import Records, as_text
-from advisor.intake.split import SPLITS, Shares, near_groups, split
-from advisor.intake.taskfile import task_yaml
+from advisor.intake.split import LARGEST, SPLITS, Shares, near_groups, split
 from advisor.measures.scorers import grade
 
 FEWEST = 9  # rows: three for each split, below which not even a trial run makes sense
@@ -69,12 +63,10 @@ def draft(
             f"{len(kept)} rows have both a question and an answer, at least {FEWEST} are needed"
             + (f"; {lost[0]}" if lost else ""),
             fix="add rows, or name the columns: --input COLUMN --target COLUMN")
-    read = documents is not None
-    instruction = wish.instruction or columns.instruction
     found = guess(
         [_targets(one) for _, one in kept], kind=wish.kind,
-        own_choices=bool(columns.choices) and all(one.choices for _, one in kept), reads=read,
-        instruction=instruction, tokens=tokens,
+        own_choices=all(one.choices for _, one in kept), reads=documents is not None,
+        instruction=wish.instruction or columns.instruction, tokens=tokens,
     )
     if wish.instruction:
         found = replace(found, why={**found.why, "instruction": "as told"})
@@ -83,17 +75,18 @@ def draft(
     kept, groups, near = _clear_of_given(kept, groups)
     homes = _homes(kept, groups, found, wish=wish)
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    for number, ((_, one), group, home) in enumerate(zip(kept, groups, homes, strict=True), 1):
-        splits[home].append(_example(one, number, group=group, choices=found.choices))
+    for number, ((given, one), group, home) in enumerate(zip(kept, groups, homes, strict=True), 1):
+        name = f"{given}-{one.id}" if given and one.id else one.id or f"r{number}"
+        splits[home].append(_example(one, name, group=group, choices=found.choices))
     if empty := [name for name in SPLITS if not splits[name]]:
         raise AdvisorError(f"{empty[0]} would have no rows: {len(set(groups))} groups are too few "
                            "or too unequal to be dealt to three splits",
                            fix="choose another column with --group, or add rows")
     whole = {name: tuple(rows) for name, rows in splits.items()}
     chance = _chance(whole, found)
-    said = _said(main, columns, found, splits=whole, chance=chance,
-                 notes=[*_lost(lost), *same, *near, grouped, *_documents(documents)])
-    return Draft(wish.name, whole, documents, found, chance, said)
+    notes = [*wording.lost_rows(lost), *same, *near, grouped, *wording.documents(documents)]
+    told = wording.said(main, columns, found, splits=whole, chance=chance, notes=notes)
+    return Draft(wish.name, whole, documents, found, chance, told)
 
 
 def _items(
@@ -126,8 +119,7 @@ def _without_twins(kept: Sequence[tuple[str, Item]]) -> tuple[list[tuple[str, It
     seen: dict[str, None] = {}
     left = []
     for name, one in sorted(kept, key=lambda pair: {"test": 0, "dev": 1}.get(pair[0], 2)):
-        question = Question("", one.text, one.choices)
-        key = same_item(Example(question, (), "")) + "\n" + "\n".join(sorted(_targets(one)))
+        key = _question(one) + "\n" + "\n".join(sorted(_targets(one)))
         if key not in seen:
             seen[key] = None
             left.append((name, one))
@@ -138,23 +130,45 @@ def _without_twins(kept: Sequence[tuple[str, Item]]) -> tuple[list[tuple[str, It
 
 
 def _groups(items: Sequence[Item], columns: Columns) -> tuple[list[str], str]:
-    """The group of each row, and how it was found. Rows that ask the same share one."""
-    if columns.group:
-        named = [one.group or one.where for one in items]
-        told = f"column {columns.group}"
-    else:
-        homes, threshold = near_groups([one.text for one in items])
-        named = [f"g{home + 1}" for home in homes]
+    """The group of each row, and how it was found.
+
+    Whatever a column says, questions that are the same, or nearly, share a group; the latter
+    only while no group becomes too large for one split.
+    """
+    texts = [one.text for one in items]
+    if not columns.group:
+        homes, threshold = near_groups(texts)
         told = ("equal questions" if threshold == 1 else
                 f"questions that are at least {threshold:.0%} alike")
-    # Whatever the column says, one question must not stand in two splits.
-    first: dict[str, str] = {}
-    joined: dict[str, str] = {}
-    for one, group in zip(items, named, strict=True):
-        key = same_item(Example(Question("", one.text, one.choices), (), ""))
-        joined[_root(joined, group)] = _root(joined, first.setdefault(key, group))
-    final = [_root(joined, group) for group in named]
+        named = [f"g{home + 1}" for home in homes]
+    else:
+        told = f"column {columns.group}"
+        named = [one.group or one.where for one in items]
+        alike = _joined(named, [(pair.first, pair.second) for pair in pairs(texts)])
+        if max(Counter(alike).values()) <= max(3, LARGEST * len(items), _largest(named)):
+            if len(set(alike)) < len(set(named)):
+                told += f", and questions that are at least {ALIKE:.0%} alike"
+            named = alike
+    first: dict[str, int] = {}
+    same = [(index, first.setdefault(_question(one), index)) for index, one in enumerate(items)]
+    final = _joined(named, same)
     return final, f"group: {told}; {len(set(final))} groups, each in one split"
+
+
+def _question(one: Item) -> str:
+    return same_item(Example(Question("", one.text, one.choices), (), ""))
+
+
+def _largest(groups: Sequence[str]) -> int:
+    return max(Counter(groups).values())
+
+
+def _joined(groups: Sequence[str], same: Sequence[tuple[int, int]]) -> list[str]:
+    """The groups with those of each pair of rows made one."""
+    joined: dict[str, str] = {}
+    for one, other in same:
+        joined[_root(joined, groups[one])] = _root(joined, groups[other])
+    return [_root(joined, group) for group in groups]
 
 
 def _root(joined: dict[str, str], group: str) -> str:
@@ -172,11 +186,11 @@ def _clear_of_given(
     home: dict[str, str] = {}
     for (name, _), group in zip(kept, groups, strict=True):
         home[group] = max(name, home.get(group, ""), key=order.__getitem__)
-    pairs = [(row, group) for row, group in zip(kept, groups, strict=True)
+    clear = [(row, group) for row, group in zip(kept, groups, strict=True)
              if row[0] == home[group]]
-    count = len(kept) - len(pairs)
+    count = len(kept) - len(clear)
     notes = [f"{count} rows of a group that stands in a given dev or test"] if count else []
-    return [row for row, _ in pairs], [group for _, group in pairs], notes
+    return [row for row, _ in clear], [group for _, group in clear], notes
 
 
 def _homes(
@@ -198,12 +212,12 @@ def _homes(
     return [homes.get(index) or name for index, (name, _) in enumerate(kept)]
 
 
-def _example(one: Item, number: int, *, group: str, choices: tuple[str, ...]) -> Example:
+def _example(one: Item, name: str, *, group: str, choices: tuple[str, ...]) -> Example:
     targets = tuple(
         json.dumps(target, ensure_ascii=False, separators=(",", ":"))
         if isinstance(target, dict) else as_text(target) for target in one.targets
     )
-    question = Question(one.id or f"r{number}", one.text, one.choices or choices)
+    question = Question(name, one.text, one.choices or choices)
     return Example(question, targets, group, one.sources)
 
 
@@ -217,128 +231,3 @@ def _chance(splits: Mapping[str, Sequence[Example]], found: Guess) -> float:
                                    strict=True)
     ]
     return round(sum(one.credit or 0.0 for one in grades) / len(grades), 3)
-
-
-def _lost(lost: Sequence[str]) -> list[str]:
-    if not lost:
-        return []
-    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-    return [f"{len(lost)} rows: {', '.join(lost[:3])}{more}"]
-
-
-def _documents(folder: Path | None) -> list[str]:
-    if folder is None:
-        return []
-    files = _texts(folder)
-    if not files:
-        raise AdvisorError(f"{folder}: holds no {' or '.join(SUFFIXES)} file",
-                           fix="give a folder of texts, or leave --docs out")
-    others = sum(path.is_file() for path in folder.rglob("*")) - len(files)
-    return [f"documents: {len(files)} from {folder}" + (f", {others} other files not read"
-                                                        if others else "")]
-
-
-def _texts(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.suffix.lower() in SUFFIXES]
-
-
-def _said(
-    records: Records, columns: Columns, found: Guess, *, splits: Mapping[str, Sequence[Example]],
-    chance: float, notes: Sequence[str],
-) -> tuple[tuple[str, str], ...]:
-    sizes = ", ".join(f"{len(splits[name])} {name}" for name in SPLITS)
-    lines = [
-        ("read", f"{len(records.rows)} rows of {records.form}; "
-                 f"columns {', '.join(records.columns)}"),
-        ("question", f"{' + '.join(columns.question)} ({columns.shape}) [--input]"),
-        ("answer", f"{columns.answer}{_answers(splits, found)} [--target]"),
-    ]
-    for name in ("choices", "sources", "id"):
-        if column := getattr(columns, name):
-            lines.append((name, column))
-    for note in notes:
-        head, _, rest = note.partition(": ")
-        lines.append((head, f"{rest} [--group]") if head == "group" else
-                     (head, rest) if head == "documents" else ("left out", note))
-    graded = f"{found.kind}: {found.why['scorer']} [--task-kind]"
-    lines += [
-        ("graded", graded),
-        ("primary", f"{found.primary}, {found.why['primary']}; {chance:g} for the majority answer"),
-        ("max_tokens", f"{found.max_tokens}: {found.why['max_tokens']}"),
-        ("split", f"{sizes} [--seed, --dev-share, --test-share]"),
-        ("instruction", f"{found.why['instruction']}: {_short(found.instruction)}"),
-    ]
-    return tuple(lines)
-
-
-def _answers(splits: Mapping[str, Sequence[Example]], found: Guess) -> str:
-    firsts = Counter(e.targets[0] for rows in splits.values() for e in rows)
-    if found.kind == "json":
-        return f": JSON with {', '.join(found.fields)}"
-    if found.kind in ("exact", "choice") and len(firsts) <= 60:
-        ranked = sorted(firsts.items(), key=lambda one: (-one[1], one[0]))[:8]
-        shown = ", ".join(f"{_short(label, 30)} {count}" for label, count in ranked)
-        return f": {len(firsts)} labels ({shown}{', ...' if len(firsts) > 8 else ''})"
-    return f": {len(firsts)} different answers"
-
-
-def _short(text: str, width: int = 90) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else f"{flat[: width - 3]}..."
-
-
-# ------------------------------------------------------------------- writing
-
-
-def write(made: Draft, folder: Path, *, schema: str) -> list[Path]:
-    """The files of the task in `folder`, which must not exist; all of them or none.
-
-    `schema` is where task.yaml finds its schema. Raises AdvisorError when the folder is
-    there, and Faults when what was drafted would not load.
-    """
-    if folder.exists():
-        raise AdvisorError(f"{folder}: is already there, nothing was written",
-                           fix=f"choose another name: --name {folder.name}-2")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        for name, rows in made.splits.items():
-            with (staged / f"{name}.jsonl").open("x", encoding="utf-8") as stream:
-                stream.writelines(_line(example) for example in rows)
-        text = task_yaml(made.name, made.guess, chance=made.chance, said=made.said, schema=schema)
-        (staged / "task.yaml").write_text(text, encoding="utf-8")
-        for path in _texts(made.documents) if made.documents else ():
-            target = staged / "corpus" / path.relative_to(made.documents or path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        load_task(staged)
-        staged.chmod(0o755)  # a temporary folder is closed to others
-        staged.rename(folder)
-    except AdvisorError as error:
-        shown = str(staged)
-        raise AdvisorError(error.problem.replace(shown, str(folder)) + "\nnothing was written",
-                           fix="correct these rows where they come from; a good row would "
-                           f"become {sample(ScorerSpec(made.guess.kind, made.guess.fields))}"
-                           ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _line(example: Example) -> str:
-    question = example.question
-    row: dict[str, Any] = {"id": question.id, "text": question.text,
-                           "targets": list(example.targets), "group": example.group}
-    if question.choices:
-        row["choices"] = list(question.choices)
-    if example.sources:
-        row["sources"] = list(example.sources)
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def task_name(source: str) -> str:
-    """A name for the task from the file's or the data set's: lower case, hyphens."""
-    stem = source.split("@")[0].rstrip("/").rsplit("/", 1)[-1]
-    stem = stem.rsplit(".", 1)[0] if not source.startswith("hf://") else stem
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "task"

@@ -134,7 +134,8 @@ def _instructions(
     """The instruction, and a brief where tuning makes some of it superfluous."""
     passages = " When there are passages, take the answer from them." if reads else ""
     if kind == "choice":
-        return f"Choose the one answer that fits.{passages} Write it and nothing else.", ""
+        aid = " When there are passages, let them help." if reads else ""
+        return f"Choose the one answer that fits.{aid} Write it and nothing else.", ""
     if kind == "exact":
         named = f" These are the labels: {', '.join(labels)}." if len(labels) <= FEW_LABELS else ""
         brief = "Answer with the label that fits the text, and write nothing else."
