@@ -10,7 +10,7 @@ from material import RECIPES, write_task
 
 from advisor.cli import main
 from advisor.forecast.figures import Check, Forecast, Planned, against, read, save
-from advisor.forecast.probe import Answering, _line
+from advisor.forecast.probe import BATCH, Answering, _line
 
 
 def one(name: str, **more: float) -> Forecast:
@@ -26,7 +26,7 @@ def planned(*contenders: Forecast) -> Planned:
 
 def test_two_probes_tell_what_a_batch_costs_and_what_a_row_adds():
     assert _line((6.0, 5.0), (24.0, 14.0)) == (2.0, 0.5)
-    assert Answering(2.0, 0.5, 0, 0, 0).seconds(64) == 36.0
+    assert Answering(2.0, 0.5, 0, 0, 0).seconds(BATCH + 1) == 2 * 2.0 + 0.5 * (BATCH + 1)
 
 
 def test_noise_never_foresees_a_negative_time():

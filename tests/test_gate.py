@@ -372,7 +372,8 @@ def test_a_champion_that_is_nothing_is_a_usage_error(home, capsys):
 
 def commands(text: str) -> list[list[str]]:
     found = re.findall(r"^(?: {4}|.*run: )advisor (gate .*)$", text, flags=re.MULTILINE)
-    return [shlex.split(one) for one in found]
+    # NAME@ALIAS stands in a registry, which these folders have not.
+    return [shlex.split(one) for one in found if "@" not in one]
 
 
 @pytest.mark.parametrize("given", commands((ROOT / "README.md").read_text("utf-8")), ids=" ".join)

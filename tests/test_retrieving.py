@@ -386,7 +386,7 @@ def retrieved(done_in: Plan) -> Retrieved:
 
     with Journal(done_in.folder / "journal.db") as journal:
         trial, _ = run_trial("rag", done_in.recipes["rag"], plan=done_in, journal=journal,
-                             watch=Silent())
+                             watch=Silent(), seed=done_in.seed)
     assert trial.retrieved is not None
     return trial.retrieved
 

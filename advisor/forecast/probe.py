@@ -22,14 +22,14 @@ from advisor.contenders.recipe import fits, prepare
 from advisor.contenders.tuning.lessons import course
 from advisor.core import Example, Usage
 from advisor.engines import memory
-from advisor.engines.protocol import Course, Engine, Lesson, Message, TokenIds
+from advisor.engines.protocol import Course, Engine, Lesson, Local, Message, TokenIds
 from advisor.forecast.figures import Forecast, Planned, usd_per_1k
 from advisor.measures import retention
 from advisor.measures.cost import SECONDS_PER_HOUR
 from advisor.runner.plan import Plan
 
 SMALL, LARGE = 6, 24  # rows of the two batches
-BATCH = 32  # rows that the engine decodes at once
+BATCH = 64  # rows that the engine decodes at once
 COURSES = (1, 4)  # updates of the two courses
 ITEMS = (3, 10)  # items of each retention suite
 REHEARSED = 70  # tokens of a rehearsed text (engines/rehearsal.py: 64 and an opening)
@@ -114,7 +114,7 @@ def _tuned(
                    tools=plan.tools, workdir=folder, seed=plan.seed).system
     assert isinstance(bare, Composed)
     engine = plan.tools.engine.quantised(spec.quantise)
-    lessons = course(material, replace(bare, engine=engine).ask)
+    lessons = course(material, replace(bare, speaker=Local(engine)).ask)
     reading = time.perf_counter() - started
     memory.reset_peak()
     tuning, tokens = _tuning(engine, spec, lessons, folder, seed=plan.seed)

@@ -148,7 +148,9 @@ def _work(done: Sequence[Work]) -> Work:
         return sum(values) / len(values)
 
     prepares = [one.prepare for one in done]
+    paid = [one.usd_tokens for one in done if one.usd_tokens is not None]
     return Work(
+        usd_tokens=mean(paid) if paid else None,
         seconds=mean([one.seconds for one in done]),
         tokens_in=mean([one.tokens_in for one in done]),
         tokens_out=mean([one.tokens_out for one in done]),
