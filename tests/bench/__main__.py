@@ -126,14 +126,14 @@ def _works(files: ModelFiles, options: argparse.Namespace) -> dict[str, Callable
             _opened(files, "float32"), 40 if quick else 120, [16] if quick else [8, 16, 32],
             all_of=options.all),
         "multiple choice behind shots": lambda: works.behind_shots(
-            _opened(files, "float32"), 4 if quick else 24, [4] if quick else [1, 4, 16]),
+            _opened(files, "float32"), 4 if quick else 16, [4] if quick else [1, 4, 16]),
         "generation, nothing shared": lambda: works.answers(
             _opened(files), 64, 16 if quick else 64, [32] if quick else [16, 32, 64],
             all_of=options.all),
         "generation behind a prefix": lambda: works.behind_prefix(
-            _opened(files), 8 if quick else 32, 16 if quick else 64,
+            _opened(files), 8 if quick else 24, 16 if quick else 64,
             [16] if quick else [8, 16, 32]),
-        "LoRA tuning": lambda: works.tuning(_opened(files), 16 if quick else 32),
+        "LoRA tuning": lambda: works.tuning(_opened(files), 16 if quick else 24),
     }
 
 
