@@ -222,7 +222,7 @@ def continuous(engine: TransformersEngine, prompts: Sequence[Ids], new: int) -> 
 
         return lambda share: partial(run, round(new * share))
 
-    return Peer("transformers, continuous batching", opened, ["sdpa"])
+    return Peer("continuous batching (transformers)", opened, ["sdpa"])
 
 
 def static(engine: TransformersEngine, prompts: Sequence[Ids], new: int) -> Peer:
@@ -231,7 +231,7 @@ def static(engine: TransformersEngine, prompts: Sequence[Ids], new: int) -> Peer
         return lambda share: partial(libraries.in_batches, model, prompts, round(new * share),
                                      batch, cache_implementation="static", disable_compile=True)
 
-    return Peer("transformers, static cache", opened, ["batch 16", "batch 64"])
+    return Peer("static cache (transformers)", opened, ["batch 16", "batch 64"])
 
 
 def compiled(
