@@ -1,0 +1,92 @@
+"""bench.json as the tables of docs/performance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
+# Work and peers -> times that ours should be as fast, at least and at best. Of several peers
+# the fastest counts.
+LM_EVAL, PLAIN, TRL = ("lm-eval",), ("lm-eval", "transformers"), ("trl, default",)
+BARS: dict[str, tuple[tuple[str, ...], float, float]] = {
+    "multiple choice": (LM_EVAL, 3, 5),
+    "multiple choice behind 600 tokens": (LM_EVAL, 20, 40),
+    "generation": (PLAIN, 1.8, 3),
+    "generation behind 1000 tokens": (PLAIN, 4, 8),
+    "LoRA tuning": (TRL, 3.3, 5),
+}
+CEILING_BARS = {"LoRA tuning": (0.4, 0.6)}
+
+
+def rendered(found: dict[str, Any]) -> str:
+    """Everything between the marks."""
+    ceilings = ", ".join(f"{rate} GFLOP/s in {kind}"
+                         for kind, rate in found["ceiling_gflops"].items())
+    parts = [
+        f"At commit {found['commit'][:7]}{' and changes' if found['changed'] else ''}"
+        f"{', the quick size' if found['quick'] else ''}. Ceiling: {ceilings}.",
+        "\n".join(_rows(found["works"])), "\n".join(_bars(found["works"])),
+        "\n".join(_growth(found["growth"])),
+        "\n".join(f"- {one['check']}: {one['same']} of {one['of']}, {one['new_tokens']} new "
+                  "tokens each" for one in found["checks"]),
+        "\n".join(f"- skipped: {one['work']}, {one['peer_name']}: {one['reason']}"
+                  for one in found["skipped"]),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def put(text: str, table: str) -> str:
+    """`text` with `table` between its marks."""
+    before, begin, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise ValueError(f"no {MARKS[0]} and {MARKS[1]} to write between")
+    return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "| work | ours | peer, at its best of what was tried | ratio (smallest to largest) | " \
+          "of the ceiling | added MiB | outputs |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        yield (f"| {row['work']} | {row['ours']:.3g} {row['unit']} | {row['peer_name']}"
+               f"{', ' + row['setting'] if row['setting'] else ''}: {row['peer']:.3g} | "
+               f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) | "
+               f"{row['ceiling_share_ours']:.0%}, {row['ceiling_share_peer']:.0%} | "
+               f"{row['added_mib_ours']:.0f}, {row['added_mib_peer']:.0f} | "
+               f"{row['agreement']} |")
+
+
+def _bars(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for work, (names, least, best) in BARS.items():
+        held = [row for row in rows if row["work"] == work and row["peer_name"] in names]
+        if len(held) < len(names):
+            continue
+        row = min(held, key=lambda row: float(row["ratio"]))
+        yield (f"- {work}: {row['ratio']:.2f} times {row['peer_name']}, {least:g} aimed at "
+               f"(at best {best:g}): {judged(row['ratio'], least, best)}")
+    for work, (least, best) in CEILING_BARS.items():
+        for row in [row for row in rows if row["work"] == work][:1]:
+            share = row["ceiling_share_ours"]
+            yield (f"- {work}: {share:.0%} of the ceiling, {least:.0%} aimed at (at best "
+                   f"{best:.0%}): {judged(share, least, best)}")
+
+
+def judged(reached: float, least: float, best: float) -> str:
+    if reached < least:
+        return "**missed**"
+    return "reached" if reached < best else "reached, at best too"
+
+
+def _growth(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "| what grows | sizes | seconds | twice the size costs at most |"
+    yield "|---|---|---|---|"
+    for row in rows:
+        sizes = ", ".join(str(size) for size in row["sizes"])
+        seconds = ", ".join(f"{second:.2f}" for second in row["seconds"])
+        yield f"| {row['growth']} | {sizes} | {seconds} | {row['doubling']:.2f} times |"
