@@ -105,3 +105,11 @@ def test_the_truth_is_set_beside_the_plan(home, capsys):
 def test_without_a_plan_there_is_no_truth_to_tell(capsys):
     assert main(["plan", "tolls", "--truth"]) == 2
     assert "advisor plan TASK, before the run" in capsys.readouterr().err
+
+
+def test_who_cannot_be_prepared_is_left_out_with_the_reason(home, capsys):
+    assert main(["plan", "tolls", "--engine", "fake", "--contender", "floor",
+                 "--contender", "rag-reranked"]) == 0
+    told = capsys.readouterr()
+    assert "rag-reranked, left out: reranker" in told.err
+    assert "floor" in told.out

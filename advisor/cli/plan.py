@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tasks", nargs=1, metavar="TASK", help="a folder of evals/, or a path to a task")
     add("--contender", action="append", metavar="NAME",
-        help="only this file of baselines/ (repeatable; default: all of them)")
+        help="only this file of baselines/ (repeatable; default: as `advisor run`)")
     add("--truth", nargs="?", const="", metavar="RUN",
         help="set the kept plan against what that run measured (default: reports/TASK)")
     add("--model", help="default: model of advisor.yaml")
@@ -70,7 +70,10 @@ def _forecast(
     if options.model is not None:
         settings = settings.model_copy(update={"model": options.model})
     task = load_task(folder)
-    recipes = {name: workspace.recipe(name) for name in options.contender or workspace.recipes()}
+    names = options.contender or [
+        name for name in workspace.recipes() if name not in settings.optional
+    ]
+    recipes = {name: workspace.recipe(name) for name in names}
     if not recipes:
         raise AdvisorError("there is no contender to plan", fix="put recipes into baselines/")
     tools = fake() if options.engine == "fake" else real(
@@ -78,7 +81,7 @@ def _forecast(
     suites = load_suites(settings.retention, workspace.retention_file)
     plan = Plan(task=task, recipes=recipes, settings=settings, suites=suites, tools=tools,
                 seed=settings.seed, final=False, folder=run, data={})
-    return forecast(plan, lambda what: print(f"probing {what} ...", file=sys.stderr))
+    return forecast(plan, lambda what: print(f"probing {what}", file=sys.stderr))
 
 
 def _tell(planned: Planned) -> None:

@@ -23,6 +23,7 @@ from advisor.contenders.tuning.lessons import course
 from advisor.core import Example, Usage
 from advisor.engines import memory
 from advisor.engines.protocol import Course, Engine, Lesson, Local, Message, TokenIds
+from advisor.errors import AdvisorError
 from advisor.forecast.figures import Forecast, Planned, usd_per_1k
 from advisor.measures import retention
 from advisor.measures.cost import SECONDS_PER_HOUR
@@ -54,7 +55,8 @@ class Answering:
 def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     """Every contender of the plan that fits the task. Takes a fraction of the run itself.
 
-    `tell` hears what is being probed. Raises AdvisorError where the run itself would.
+    `tell` hears what is being probed, and who is left out and why: what could not be prepared
+    in the run either.
     """
     started = time.perf_counter()
     engine = plan.tools.engine
@@ -69,11 +71,14 @@ def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     made = []
     for name, recipe in entered.items():
         tell(name)
-        with tempfile.TemporaryDirectory() as folder:
-            if isinstance(recipe.weights, LoraWeights):
-                made.append(_tuned(name, recipe, plan, Path(folder), remembered))
-            else:
-                made.append(_untuned(name, recipe, plan, Path(folder)))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                if isinstance(recipe.weights, LoraWeights):
+                    made.append(_tuned(name, recipe, plan, Path(folder), remembered))
+                else:
+                    made.append(_untuned(name, recipe, plan, Path(folder)))
+        except AdvisorError as error:
+            tell(f"{name}, left out: {error.problem}")
     return Planned(
         plan.task.name, plan.task.digest, len(plan.task.test), loading + remembered,
         time.perf_counter() - started, tuple(made),
