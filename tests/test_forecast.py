@@ -108,8 +108,8 @@ def test_without_a_plan_there_is_no_truth_to_tell(capsys):
 
 
 def test_who_cannot_be_prepared_is_left_out_with_the_reason(home, capsys):
-    assert main(["plan", "tolls", "--engine", "fake", "--contender", "floor",
-                 "--contender", "rag-reranked"]) == 0
+    (home / "baselines" / "greedy.yaml").write_text("prompt: {shots: 9999}\n", encoding="utf-8")
+    assert main(["plan", "tolls", "--engine", "fake"]) == 0
     told = capsys.readouterr()
-    assert "rag-reranked, left out: reranker" in told.err
-    assert "floor" in told.out
+    assert "greedy, left out: prompt.shots is 9999" in told.err
+    assert "few-shot" in told.out
