@@ -559,6 +559,20 @@ def test_a_checkpoint_that_does_not_fit_is_ignored(tiny, tmp_path, monkeypatch, 
     assert cost.train_loss == engine.tune(course, SPEC, folder=tmp_path / "b", seed=1).train_loss
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_adapter_on_four_bits_answers_and_is_scored(tiny, tmp_path, dtype):
+    pytest.importorskip("bitsandbytes")
+    base = transformers_engine.engine(tiny, dtype=dtype).quantised("nf4")
+    base.tune(Course(lessons(), lessons()), SPEC, folder=tmp_path / "a", seed=1)
+    tuned = base.with_adapter(tmp_path / "a")
+    [(_, said)] = tuned.generate(prompts(tuned)[:1], max_tokens=4)
+    assert said.tokens_out <= 4
+    pair = (tuned.tokenize("The toll"), tuned.tokenize(" is low"))
+    [(first, _)] = tuned.score([pair])
+    assert first < 0
+    assert tuned.score([pair])[0][0] == first
+
+
 def test_a_second_tuning_starts_from_the_base(tiny, tmp_path):
     engine = transformers_engine.engine(tiny, dtype="float32")
     for name in ("one", "two"):

@@ -55,7 +55,10 @@ def pack(model: torch.nn.Module, dtype: torch.dtype | None = None) -> None:
     if not possible(model):
         return
     for parent, name, layer in _layers(model, torch.nn.Linear):
-        if layer.weight.dtype in _PACKABLE:
+        # peft keeps the halves of its adapters in such a mapping, reads their type before it
+        # calls them, and they are too narrow to gain anything.
+        of_an_adapter = isinstance(parent, torch.nn.ModuleDict)
+        if layer.weight.dtype in _PACKABLE and not of_an_adapter:
             setattr(parent, name, Packed(layer, dtype))
 
 
