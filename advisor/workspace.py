@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from advisor.config import Recipe, Settings, load
+from advisor.config import Recipe, Settings
 from advisor.errors import AdvisorError, Faults, did_you_mean
+from advisor.yamlfiles import load
 
 SETTINGS = "advisor.yaml"
 SHIPPED_FOLDERS = ("evals", "baselines")

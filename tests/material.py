@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from advisor.config import LoraWeights, Recipe, Settings, load
+from advisor.config import LoraWeights, Recipe, Settings
 from advisor.contenders.composed import Tools
 from advisor.core import Example, PrepareCost, Task
 from advisor.data.task import load_task
@@ -18,6 +18,7 @@ from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Constraint, Course, Generation, TokenIds
 from advisor.runner.plan import Plan
+from advisor.yamlfiles import load
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINES = {path.stem: path for path in sorted((ROOT / "baselines").glob("*.yaml"))}

@@ -17,8 +17,9 @@ from material import BASELINES, RECIPES, ROOT, tiny_model, write_task
 
 from advisor.cli import VERBS, main
 from advisor.cli.schema import MODELS
-from advisor.config import Recipe, Settings, Strict, TaskFile, load
+from advisor.config import Recipe, Settings, Strict, TaskFile
 from advisor.runner.journal import RunLock
+from advisor.yamlfiles import load
 
 FAKE = ("--engine", "fake", "--no-input")
 

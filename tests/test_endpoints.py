@@ -17,13 +17,14 @@ import pytest
 import yaml
 from material import Silent, own, plan, recipe, small_task
 
-from advisor.config import EndpointFile, Settings, load
+from advisor.config import EndpointFile, Settings
 from advisor.core import Task
 from advisor.engines.openai import Endpoint, endpoint
 from advisor.engines.protocol import Constraint, Conversation, Generation, Message
 from advisor.errors import AdvisorError
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
+from advisor.yamlfiles import load
 
 pytest.importorskip("openai")
 

@@ -41,10 +41,11 @@ def facts(folder: Path) -> Facts:
     """What the documents of `folder` were made from."""
     import dataclasses
 
-    from advisor.config import TaskFile, load
+    from advisor.config import TaskFile
     from advisor.ship.governance.lineage import read
     from advisor.ship.measured import measured
     from advisor.workspace import Workspace
+    from advisor.yamlfiles import load
 
     root = folder.parents[2]
     one = measured(root / "reports" / "tolls-fake", "lora")

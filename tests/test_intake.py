@@ -14,7 +14,7 @@ import yaml
 from material import BRIDGES, ROOT
 
 from advisor.cli import main
-from advisor.config import TaskFile, load
+from advisor.config import TaskFile
 from advisor.data.near import pairs
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError, Faults
@@ -23,6 +23,7 @@ from advisor.intake.draft import Draft, Wish, draft
 from advisor.intake.records import Record, Records, of_dataset, read_records
 from advisor.intake.split import Shares, near_groups, split
 from advisor.intake.writing import write
+from advisor.yamlfiles import load
 
 WORDS = BRIDGES[:20]
 

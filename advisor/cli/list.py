@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from advisor.cli.tell import say, table
-from advisor.config import TaskFile, load
+from advisor.config import TaskFile
 from advisor.errors import AdvisorError
 from advisor.runs import read_run, run_names
 from advisor.workspace import Workspace
+from advisor.yamlfiles import load
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

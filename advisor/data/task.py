@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from advisor.config import TaskFile, load
+from advisor.config import TaskFile
 from advisor.core import Context, Document, Example, Material, ScorerSpec, Task, Voice
 from advisor.data.checks import faults_between
 from advisor.data.corpus import read_corpus
 from advisor.data.digest import digest
 from advisor.data.rows import Placed, read_rows, sample
 from advisor.errors import AdvisorError, Faults
+from advisor.yamlfiles import load
 
 SPLITS = ("train", "dev", "test")
 

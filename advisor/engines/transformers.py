@@ -95,7 +95,7 @@ class _Weights:
         length = layout.shareable(model, [prompts[0], self._kept.tokens] if alone else prompts)
         if length and self._kept.tokens[:length] == prompts[0][:length]:
             return self._kept.first(length)
-        if alone and model.config._attn_implementation == attention.NAME:
+        if alone and layout.shares(model):
             length = len(prompts[0]) - 1
         if length:
             with torch.inference_mode():

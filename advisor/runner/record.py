@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from advisor.config import LoraWeights, Recipe, Settings, read_text
+from advisor.config import LoraWeights, Recipe, Settings
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, SuiteScores, Task, Trial
 from advisor.data.digest import AnswerKey, digest
@@ -40,6 +40,7 @@ from advisor.runner.trial import (
     scored,
     trial_of,
 )
+from advisor.yamlfiles import read_text
 
 RUN_FILE = "run.yaml"
 JOURNAL = "journal.db"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advisor.config import LoraWeights, TaskFile, load
+from advisor.config import LoraWeights, TaskFile
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, Task
 from advisor.data.task import load_task
@@ -25,6 +25,7 @@ from advisor.ship.parity import Parity, rescore, told
 from advisor.ship.registry import Registry
 from advisor.ship.registry_state import Version
 from advisor.workspace import Workspace
+from advisor.yamlfiles import load
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from advisor.config import Strict, load
+from advisor.config import Strict
 from advisor.errors import AdvisorError
 from advisor.ship.registry_log import Actor, Event
+from advisor.yamlfiles import load
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
