@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.core import Example, PrepareCost, Task
 from advisor.data.task import load_task
@@ -116,7 +116,7 @@ def shipped(name: str) -> Recipe:
 
 
 def tuned(name: str) -> bool:
-    return isinstance(shipped(name).weights, LoraWeights)
+    return isinstance(shipped(name).weights, TunedWeights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +147,11 @@ class Listening(FakeEngine):
             yield said
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         self.taught.append(course)
-        return FakeEngine.tune(self, course, spec, folder=folder, seed=seed)
+        return FakeEngine.tune(self, course, spec, folder=folder, seed=seed, start=start)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from rich.console import Console
 from advisor.cli import INTERRUPTED
 from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.core import Task, Verdict
 from advisor.data.task import load_task
 from advisor.engines.openai import endpoint
@@ -114,7 +114,7 @@ def _chosen(
 def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:
     """What takes long comes late: whoever stops a run early has seen the most contenders."""
     name, recipe = item
-    tuned, reads = isinstance(recipe.weights, LoraWeights), recipe.retrieval.kind != "none"
+    tuned, reads = isinstance(recipe.weights, TunedWeights), recipe.retrieval.kind != "none"
     return tuned, recipe.prompt.kind != "none", reads, recipe.prompt.shots, name
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from advisor.config import BaseWeights, LoraWeights, Recipe
+from advisor.config import BaseWeights, Recipe, TunedWeights
 from advisor.contenders.composed import Composed
 from advisor.contenders.recipe import fits, prepare
 from advisor.contenders.tuning.lessons import course
@@ -65,7 +65,7 @@ def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     entered = {name: recipe for name, recipe in plan.recipes.items()
                if not fits(recipe, plan.task.material)}
     remembered = 0.0
-    if any(isinstance(recipe.weights, LoraWeights) for recipe in entered.values()):
+    if any(isinstance(recipe.weights, TunedWeights) for recipe in entered.values()):
         tell("retention")
         remembered = _retention(plan)
     made = []
@@ -73,7 +73,7 @@ def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
         tell(name)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                if isinstance(recipe.weights, LoraWeights):
+                if isinstance(recipe.weights, TunedWeights):
                     made.append(_tuned(name, recipe, plan, Path(folder), remembered))
                 else:
                     made.append(_untuned(name, recipe, plan, Path(folder)))
@@ -112,13 +112,13 @@ def _tuned(
     name: str, recipe: Recipe, plan: Plan, folder: Path, remembered: float
 ) -> Forecast:
     spec = recipe.weights
-    assert isinstance(spec, LoraWeights)
+    assert isinstance(spec, TunedWeights)
     material = plan.task.material
     started = time.perf_counter()
     bare = prepare(recipe.model_copy(update={"weights": BaseWeights()}), material,
                    tools=plan.tools, workdir=folder, seed=plan.seed).system
     assert isinstance(bare, Composed)
-    engine = plan.tools.engine.quantised(spec.quantise)
+    engine = plan.tools.engine.quantised(spec.scheme)
     lessons = course(material, replace(bare, speaker=Local(engine)).ask)
     reading = time.perf_counter() - started
     memory.reset_peak()
@@ -131,7 +131,7 @@ def _tuned(
 
 
 def _tuning(
-    engine: Engine, spec: LoraWeights, lessons: Course, folder: Path, *, seed: int
+    engine: Engine, spec: TunedWeights, lessons: Course[Lesson], folder: Path, *, seed: int
 ) -> tuple[float, float]:
     """Seconds of tuning without the writing of rehearsed texts, and tokens trained on."""
     sizes = [_tokens(engine, lesson) for lesson in lessons.train]

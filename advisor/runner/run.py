@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from advisor import report
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
@@ -110,6 +110,9 @@ def _unfit(recipe: Recipe, plan: Plan) -> str:
         if allowed not in ("any", given.residency):
             return (f"the task's data may be processed {allowed} only, endpoint "
                     f"{recipe.weights.name} is {given.residency}")
+    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
+    if teacher and (why := _unfit(teacher.recipe, plan)):
+        return f"its teacher cannot take part: {why}"
     return fits(recipe, plan.task.material)
 
 
@@ -220,6 +223,6 @@ def _origin(plan: Plan, verdict: Verdict) -> Origin:
         metrics={
             "primary": plan.task.primary, "value": quality.value, "low": quality.low,
             "high": quality.high, "n": quality.n, "final": verdict.final,
-            "tuned": isinstance(recipe.weights, LoraWeights),
+            "tuned": isinstance(recipe.weights, TunedWeights),
         },
     )

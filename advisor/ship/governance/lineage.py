@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from advisor.config import LoraWeights, Recipe
+from advisor.config import Recipe, TunedWeights
 from advisor.core import Example, Task
 from advisor.data.corpus import FRONT_MATTER, SUFFIXES
 from advisor.data.digest import canonical
@@ -34,7 +34,7 @@ def lineage(task: Task, folder: Path, system: Path, recipe: Recipe) -> list[dict
     uses = {"train": _use_of_train(recipe), "dev": "", "test": "measured"}
     # Dev picks the checkpoint of weights, the words of a prompt, or how much is retrieved.
     searched = recipe.prompt.tune or recipe.retrieval.tune
-    if isinstance(recipe.weights, LoraWeights) or searched is not None:
+    if isinstance(recipe.weights, TunedWeights) or searched is not None:
         uses["dev"] = "used to choose"
     found = []
     splits = {"train": task.material.train, "dev": task.material.dev, "test": task.test}
@@ -111,7 +111,7 @@ def _raw(
 
 
 def _use_of_train(recipe: Recipe) -> str:
-    if isinstance(recipe.weights, LoraWeights):
+    if isinstance(recipe.weights, TunedWeights):
         return "trained"
     return "counted" if recipe.prompt.kind == "none" else ""
 
