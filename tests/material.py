@@ -16,7 +16,7 @@ from advisor.core import Example, PrepareCost, Task
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
-from advisor.engines.protocol import Constraint, Course, Generation, TokenIds
+from advisor.engines.protocol import Constraint, Course, Generation, Sampling, TokenIds
 from advisor.runner.plan import Plan
 from advisor.yamlfiles import load
 
@@ -134,12 +134,13 @@ class Listening(FakeEngine):
 
     def generate(
         self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = (),
-        constraints: Sequence[Constraint] = (),
+        sampling: Sampling | None = None, constraints: Sequence[Constraint] = (),
     ) -> Any:
         said: tuple[int, Generation]
         # Named, because a dataclass with slots is not the class that `super()` remembers.
         for said in FakeEngine.generate(
-            self, prompts, max_tokens=max_tokens, stop=stop, constraints=constraints
+            self, prompts, max_tokens=max_tokens, stop=stop, sampling=sampling,
+            constraints=constraints,
         ):
             if len(self.asked) >= self.patience:
                 raise self.fault("no more")
