@@ -15,6 +15,7 @@ from material import write_task as task_folder
 from advisor.config import FullWeights, LoraWeights, PreferSpec, PretrainSpec, Recipe
 from advisor.contenders.composed import Composed, Tools
 from advisor.contenders.recipe import Prepared, fits, prepare, reopen
+from advisor.contenders.tuning.kept import Kept
 from advisor.core import Answer, Preference, Question, Task, Usage
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
@@ -438,3 +439,34 @@ def test_what_is_asked_at_the_end_cannot_be_learnt_from(tmp_path, name):
         {"prompt": text, "chosen": "a", "rejected": "b"}
     write_rows(folder / f"{name}.jsonl", [raw])
     assert f"asks the same as test row 'q-{TEST[0]}'" in faults(folder)
+
+
+# ------------------------------------------------------------- tuned once for several
+
+
+def kept_run(text: str, task: Task, folder: Path, engine: Listening) -> Prepared:
+    return prepare(recipe(text, folder), task.material, tools=Tools(engine, FakeEmbedder()),
+                   workdir=folder / "work", seed=0, kept=Kept(folder / "tuned"))
+
+
+def test_what_differs_in_the_prompt_only_is_tuned_apart_and_the_same_once(task, tmp_path):
+    engine = Listening()
+    first = kept_run("weights: {kind: lora}\n", task, tmp_path, engine)
+    again = kept_run("weights: {kind: lora, prefer: {}}\n", replace(task, material=replace(
+        task.material, preferences=(Preference(Question("p", "x"), "a", "b"),) * 2
+        + (Preference(Question("q", "y"), "c", "d"),))), tmp_path, engine)
+    kept_run("prompt: {instruction: brief}\nweights: {kind: lora}\n", task, tmp_path, engine)
+    kinds = [type(course.train[0]).__name__ for course in engine.taught]
+    assert kinds == ["Lesson", "Pair", "Lesson"]
+    assert again.cost.earlier_seconds == first.cost.seconds
+
+
+def test_kept_weights_that_were_changed_are_tuned_again(task, tmp_path):
+    engine = Listening()
+    kept_run("weights: {kind: lora}\n", task, tmp_path, engine)
+    [file] = (tmp_path / "tuned").glob("*/weights/*")
+    file.write_text(file.read_text().replace("pence", "pounds"))
+    again = kept_run("weights: {kind: lora}\n", task, tmp_path, engine)
+    assert len(engine.taught) == 2
+    [answer] = again.system.answer([task.material.train[0].question])
+    assert "pence" in answer.text

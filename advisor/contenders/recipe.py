@@ -23,6 +23,7 @@ from advisor.contenders.prompt import (
     fixed_shots,
     holds,
 )
+from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.stages import Stages
 from advisor.core import Example, Material, PrepareCost, System
 from advisor.engines.protocol import Engine, Local, Speaker
@@ -53,8 +54,10 @@ def prepare(
     workdir: Path,
     seed: int,
     earlier: Path | None = None,
+    kept: Kept | None = None,
 ) -> Prepared:
-    """Build everything the recipe needs from the material; adapters go to `workdir`.
+    """Build everything the recipe needs from the material; adapters go to `workdir`, and to
+    `kept` for others that need the same.
 
     `earlier` is the folder of a system made before: passages that it has embedded are not
     embedded again. Raises AdvisorError when the material cannot feed the recipe (no corpus,
@@ -82,11 +85,12 @@ def prepare(
     if not isinstance(recipe.weights, TunedWeights):
         return Prepared(untuned, untuned.engine, _free(), recipe, found)
     def teacher(taught_by: Recipe, folder: Path) -> tuple[System, PrepareCost]:
-        one = prepare(taught_by, material, tools=tools, workdir=folder, seed=seed)
+        one = prepare(taught_by, material, tools=tools, workdir=folder, seed=seed,
+                      kept=kept)
         return one.system, one.cost
 
     stages = Stages(untuned, material, tools.engine.quantised(recipe.weights.scheme), teacher,
-                    workdir, seed)
+                    workdir, seed, kept)
     tuned = stages.run(recipe.weights)
     recipe = recipe.model_copy(update={"weights": tuned.spec})
     system = replace(untuned, recipe=recipe, speaker=Local(tuned.engine), tuned=tuned.folder)

@@ -15,6 +15,7 @@ from typing import Any
 
 from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import outside, prepare, reopen, rows_learnt
+from advisor.contenders.tuning.kept import Kept
 from advisor.core import (
     Answer,
     PrepareCost,
@@ -204,7 +205,7 @@ def _prepared(
     started = time.perf_counter()
     made = prepare(
         recipe, material, tools=plan.tools, workdir=folder / "work", seed=key.seed,
-        earlier=earlier,
+        earlier=earlier, kept=Kept(plan.folder / "tuned"),
     )
     made.system.save(system_folder)
     shutil.rmtree(folder / "work", ignore_errors=True)

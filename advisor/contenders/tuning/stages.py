@@ -17,9 +17,11 @@ from typing import Any
 from advisor.config import DistilSpec, Recipe, TunedWeights
 from advisor.contenders.composed import Composed
 from advisor.contenders.tuning import pairs, teaching
+from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.lessons import course, lessons, read_with, texts
 from advisor.core import Material, PrepareCost, System
-from advisor.engines.protocol import Course, Engine, Lesson, Local
+from advisor.data.digest import digest
+from advisor.engines.protocol import Course, Engine, Lesson, Local, Pair, Text
 from advisor.errors import AdvisorError
 
 # Makes the system of a teacher's recipe, and says what that cost.
@@ -36,6 +38,8 @@ class Stages:
     teacher: Teacher
     workdir: Path
     seed: int
+    kept: Kept | None = None
+    names: dict[Path, str] = field(default_factory=dict)
     costs: list[PrepareCost] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -134,7 +138,20 @@ class Stages:
     def _tune(
         self, learnt: Course[Any], spec: TunedWeights, folder: Path, start: Path | None = None
     ) -> PrepareCost:
-        cost = self.base.tune(learnt, spec, folder=folder, seed=self.seed, start=start)
+        # Other stages' settings change nothing here.
+        other = ["reads", "teacher", "tune"]
+        other += [] if isinstance(learnt.train[0], Text) else ["pretrain"]
+        other += [] if isinstance(learnt.train[0], Pair) else ["prefer"]
+        fresh = {name: type(spec).model_fields[name].default for name in other}
+        spec = spec.model_copy(update=fresh)
+        name = digest([self.base.digest, spec.model_dump(mode="json"), self.seed, learnt,
+                       self.names[start] if start else ""])
+        self.names[folder] = name
+        cost = self.kept.take(name, folder) if self.kept else None
+        if cost is None:
+            cost = self.base.tune(learnt, spec, folder=folder, seed=self.seed, start=start)
+            if self.kept:
+                self.kept.put(name, folder, cost)
         self.costs.append(cost)
         return cost
 
