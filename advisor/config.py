@@ -616,6 +616,9 @@ class EndpointFile(Strict):
         return self
 
 
+FACTORS = ("prompt", "retrieval", "weights", "decoding")
+
+
 class Settings(Strict):
     """`advisor.yaml`, at the root of a workspace."""
 
@@ -638,6 +641,14 @@ class Settings(Strict):
     )
     optional: tuple[str, ...] = Field(
         (), description="Files of baselines/ that run only when named, or with --all."
+    )
+    factorial: dict[Literal["prompt", "retrieval", "weights", "decoding"], str] = _later(
+        {"prompt": "few-shot", "retrieval": "rag", "weights": "lora", "decoding": "zero-shot-json"},
+        description="For --factorial: the file of baselines/ whose setting each factor takes.",
+    )
+    presets: dict[str, tuple[str, ...]] = _later(
+        {}, description="For --preset: files of baselines/ by the name of their set, in the order "
+        "in which a time limit lets them take part."
     )
     endpoints: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], EndpointFile] = Field(
         {}, description="Models that are served elsewhere, by the name recipes use."

@@ -593,6 +593,38 @@ class Slice:
     stands_out: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one factor adds to quality: to the plain cell, and on average over every
+    combination of the others."""
+
+    factor: str
+    alone: Measure
+    average: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """Two factors on the plain cell, each alone and both; `beyond` is what both add less what
+    the two add alone, and `reading` says what follows from it."""
+
+    pair: tuple[str, str]
+    first: Measure
+    second: Measure
+    together: Measure
+    beyond: Measure
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """A factorial run read factor by factor, on `rows` items."""
+
+    factors: tuple[Effect, ...]
+    interactions: tuple[Interaction, ...]
+    rows: int
+
+
 Outcome = Literal["recommend", "cannot_tell", "none_feasible"]
 
 
@@ -610,3 +642,4 @@ class Verdict:
     outlook: Outlook | None = None
     seeds: tuple[SeedSpread, ...] = ()
     slices: tuple[Slice, ...] = ()
+    effects: Effects | None = None

@@ -127,6 +127,7 @@ class Record:
             task=task, recipes=self.recipes, settings=self.settings, suites=self.suites(),
             tools=absent(self.run), seed=self.run["seed"], final=self.run["final"],
             folder=self.folder, data=self.run["data"], code=self.code,
+            cells={name: tuple(on) for name, on in self.run.get("factorial", {}).items()},
         )
 
 

@@ -73,6 +73,11 @@ def run_trial(
     return trial, notes
 
 
+def is_prepared(name: str, recipe: Recipe, seed: int, plan: Plan, journal: Journal) -> bool:
+    """Whether the journal holds what a contender is made of."""
+    return journal.stage(_identity(name, recipe, plan, seed=seed).stage("prepare")) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """What every stage of a trial works with."""
