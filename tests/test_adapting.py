@@ -103,6 +103,16 @@ def test_weights_are_saved_in_the_precision_that_answers(tiny, tmp_path):
     assert {value.dtype for value in state(tmp_path / "full").values()} == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("rehearsal", [0.0, 1.0])
+def test_all_weights_are_tuned_in_the_narrower_precision_on_long_prompts(tiny, tmp_path, rehearsal):
+    half = transformers_engine.engine(tiny, dtype="bfloat16")
+    long = Course(*([replace(one, prompt=(TOLD, Message("user", f"{one.completion} " * 12)))
+                     for one in lessons().train],) * 2)
+    spec = FULL.model_copy(update={"rehearsal": rehearsal})
+    cost = half.tune(long, spec, folder=tmp_path / "full", seed=1)
+    assert cost.dev_loss[-1] < cost.train_loss[0]
+
+
 def test_rehearsal_holds_all_weights_near_the_base(engine, tmp_path):
     free, held = (
         state_change(engine, tmp_path / str(weight), FULL.model_copy(update={"rehearsal": weight}))
