@@ -86,6 +86,15 @@ class ScorerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """Two answers to a question, of which people like `chosen` better."""
+
+    question: Question
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """All that a contender may learn from. There is no test field to reach for.
 
@@ -93,7 +102,8 @@ class Material:
     equals `instruction` when the task gives none. An answer ends before a string of `stop`
     that follows any text of it, and after `max_tokens` tokens. `scorer` and `primary` grade
     rows of dev for contenders that choose by them, and are no part of `digest`.
-    `answer_schema` is JSON text, empty when the task gives none.
+    `answer_schema` is JSON text, empty when the task gives none. `unlabelled` are questions
+    for a teacher to answer.
     """
 
     instruction: str
@@ -107,6 +117,8 @@ class Material:
     scorer: ScorerSpec = ScorerSpec("exact")
     primary: str = "exact"
     answer_schema: str = ""
+    unlabelled: tuple[Question, ...] = ()
+    preferences: tuple[Preference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +289,13 @@ class PrepareCost:
     # Those of `seconds` that went into weights, and the labelled rows that were learnt from.
     tuning_seconds: float = 0.0
     rows_learnt: int = 0
+    # Resident memory of the process while tuning: foretold, and as it was (0: not tuned).
+    expected_memory_mib: float = 0.0
+    peak_memory_mib: float = 0.0
+    # What a teacher behind an endpoint was sent and said, in tokens, and its price.
+    tokens_asked: int = 0
+    tokens_taught: int = 0
+    usd_paid: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +369,7 @@ class Cost:
     retunes: int = 0
     reindexes: int = 0
     usd_tokens: float | None = None
+    usd_paid: float = 0.0
 
 
 GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]
@@ -573,6 +593,38 @@ class Slice:
     stands_out: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one factor adds to quality: to the plain cell, and on average over every
+    combination of the others."""
+
+    factor: str
+    alone: Measure
+    average: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """Two factors on the plain cell, each alone and both; `beyond` is what both add less what
+    the two add alone, and `reading` says what follows from it."""
+
+    pair: tuple[str, str]
+    first: Measure
+    second: Measure
+    together: Measure
+    beyond: Measure
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """A factorial run read factor by factor, on `rows` items."""
+
+    factors: tuple[Effect, ...]
+    interactions: tuple[Interaction, ...]
+    rows: int
+
+
 Outcome = Literal["recommend", "cannot_tell", "none_feasible"]
 
 
@@ -590,3 +642,4 @@ class Verdict:
     outlook: Outlook | None = None
     seeds: tuple[SeedSpread, ...] = ()
     slices: tuple[Slice, ...] = ()
+    effects: Effects | None = None

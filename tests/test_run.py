@@ -20,7 +20,7 @@ import pytest
 import yaml
 from material import ROOT, Listening, Silent, own, plan, recipe, small_task
 
-from advisor.config import LoraWeights, Settings
+from advisor.config import Settings, TunedWeights
 from advisor.core import PrepareCost, Task
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Course
@@ -320,7 +320,8 @@ class Moody(Listening):
     mood: str = ""
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         lessons = [replace(one, completion=one.completion + self.mood) for one in course.train]
         return FakeEngine.tune(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from advisor import stops
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, FullWeights, Recipe, TunedWeights
 from advisor.contenders import citing, retrieval, shelf
 from advisor.contenders.prompt import Passage, Prompt, Shot, Shots, Style, concluded, fit
 from advisor.core import Answer, Example, Question, Usage
@@ -62,7 +62,7 @@ class Manner:
 class Composed:
     """Answers with `speaker`, which already holds the recipe's weights.
 
-    `adapter` is the folder of the adapter, None for base weights.
+    `tuned` is the folder of an adapter or of whole weights, None for base weights.
     """
 
     recipe: Recipe
@@ -70,7 +70,7 @@ class Composed:
     speaker: Speaker
     shots: Shots
     index: retrieval.Index | None
-    adapter: Path | None = None
+    tuned: Path | None = None
 
     @property
     def engine(self) -> Engine | None:
@@ -116,9 +116,15 @@ class Composed:
             for row in chosen
         ]
 
-    def ask(self, questions: Sequence[Question]) -> list[tuple[Message, ...]]:
-        """The conversations of `questions`, for tuning on what will be asked."""
-        prompts = self.prompts(questions, room=self._room())
+    def ask(
+        self,
+        questions: Sequence[Question],
+        *,
+        given: Sequence[tuple[Passage, ...]] | None = None,
+    ) -> list[tuple[Message, ...]]:
+        """The conversations of `questions`, for tuning on what will be asked; around `given`
+        passages instead of those that would be found."""
+        prompts = self.prompts(questions, room=self._room(), given=given)
         return [prompt.conversation.messages for prompt in prompts]
 
     def answer(
@@ -161,8 +167,8 @@ class Composed:
         shelf.save(self.shots, folder)
         if self.index is not None:
             self.index.save(folder / "index")
-        if self.adapter is not None:
-            shutil.copytree(self.adapter, folder / "adapter")
+        if self.tuned is not None:
+            shutil.copytree(self.tuned, folder / weights_folder(self.recipe))
 
     def _constraints(self, questions: Sequence[Question]) -> list[Constraint]:
         kind, manner = self.recipe.decoding.kind, self.manner
@@ -210,11 +216,16 @@ class Composed:
         )
 
 
+def weights_folder(recipe: Recipe) -> str:
+    """Where a saved system keeps its tuned weights."""
+    return "weights" if isinstance(recipe.weights, FullWeights) else "adapter"
+
+
 def load(folder: Path, tools: Tools) -> Composed:
     """Open what `Composed.save` wrote, on the models in `tools`."""
     described = json.loads((folder / "system.json").read_text(encoding="utf-8"))
     recipe = Recipe.model_validate(described["recipe"])
-    adapter = None
+    tuned = None
     speaker: Speaker
     if isinstance(recipe.weights, EndpointWeights):
         speaker = tools.endpoint(recipe.weights.name)
@@ -224,10 +235,10 @@ def load(folder: Path, tools: Tools) -> Composed:
                 "was measured: its url, model or settings differ",
                 fix="set it back, or run the task again",
             )
-    elif isinstance(recipe.weights, LoraWeights):
-        adapter = folder / "adapter"
-        base = tools.engine.quantised(recipe.weights.quantise)
-        speaker = Local(base.with_adapter(adapter))
+    elif isinstance(recipe.weights, TunedWeights):
+        tuned = folder / weights_folder(recipe)
+        base = tools.engine.quantised(recipe.weights.scheme)
+        speaker = Local(base.with_weights(tuned))
     else:
         speaker = Local(tools.engine)
     index = None
@@ -239,4 +250,4 @@ def load(folder: Path, tools: Tools) -> Composed:
     shots = shelf.load(folder, recipe.prompt, embedder=tools.embedder)
     manner = described["manner"]
     lists = {name: tuple(manner[name]) for name in ("stop", "labels") if name in manner}
-    return Composed(recipe, Manner(**{**manner, **lists}), speaker, shots, index, adapter)
+    return Composed(recipe, Manner(**{**manner, **lists}), speaker, shots, index, tuned)

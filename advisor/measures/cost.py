@@ -89,6 +89,7 @@ def cost_of(name: str, done: Work, policy: Policy, *, axes: Mapping[str, str]) -
         tuning_seconds=done.prepare.tuning_seconds,
         rows_learnt=done.prepare.rows_learnt,
         usd_tokens=done.usd_tokens,
+        usd_paid=done.prepare.usd_paid,
     )
     return priced(bare, policy, axes=axes)
 
@@ -102,6 +103,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
 
         rows learnt x price of a label x (1 + retunes x share of the facts that changed)
         + price per second x (tuning x (1 + retunes) + other preparation x (1 + reindexes))
+        + what a paid teacher took x (1 + retunes)
 
     What holds facts is renewed before `stale_share` of them are stale on average: the
     index of a contender that reads, the weights of a tuned one that does not. Tuned weights
@@ -128,6 +130,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     other = max(0.0, measured.prepare_seconds - measured.tuning_seconds)
     fixed = policy.usd_per_label * measured.rows_learnt * (1 + by_facts * changed)
     fixed += per_second * (measured.tuning_seconds * (1 + retunes) + other * (1 + reindexes))
+    fixed += measured.usd_paid * (1 + retunes)
     serving = measured.usd_tokens
     if serving is None:
         serving = per_second * measured.seconds_per_call / policy.utilisation * 1000

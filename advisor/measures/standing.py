@@ -162,6 +162,7 @@ def _work(done: Sequence[Work]) -> Work:
             artefact_bytes=prepares[0].artefact_bytes,
             tuning_seconds=mean([one.tuning_seconds for one in prepares]),
             rows_learnt=prepares[0].rows_learnt,
+            usd_paid=mean([one.usd_paid for one in prepares]),
         ),
     )
 

@@ -48,6 +48,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         **({"outlook": _plain(asdict(verdict.outlook))} if verdict.outlook else {}),
         **({"seeds": [_plain(asdict(one)) for one in verdict.seeds]} if verdict.seeds else {}),
         **({"slices": [_plain(asdict(one)) for one in verdict.slices]} if verdict.slices else {}),
+        **({"effects": _plain(asdict(verdict.effects))} if verdict.effects else {}),
     }
 
 

@@ -51,6 +51,7 @@ def keep(journal: Journal, ledger: Ledger) -> None:
             "floor": case.floor,
             "final": case.final,
             "seed": case.seed,
+            **({"cells": dict(case.cells)} if case.cells else {}),
         },
     })
 
@@ -88,6 +89,7 @@ def recall(folder: Path) -> Ledger:
             floor=case["floor"],
             final=case["final"],
             seed=case["seed"],
+            cells={name: tuple(on) for name, on in case.get("cells", {}).items()},
         ),
         Policy(**stored["policy"]),
         Registration(**{**registered, "changed": changed}),

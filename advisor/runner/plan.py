@@ -40,6 +40,8 @@ class Plan:
     data: Mapping[str, str]
     # Contenders that the seed can change are measured at this many, from `seed` upwards.
     seeds: int = 1
+    # The factors of contenders that are cells of a factorial.
+    cells: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Stages by content key, shared by the plans of one command: the base model's
     # retention is the same for every task.
     shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -115,6 +117,8 @@ def describe(plan: Plan) -> dict[str, Any]:
             name: {"digest": recipe_digest(recipe), **recipe.model_dump(mode="json")}
             for name, recipe in plan.recipes.items()
         },
+        **({"factorial": {name: list(on) for name, on in plan.cells.items()}}
+           if plan.cells else {}),
         "retention": {suite.name: suite.digest for suite in plan.suites},
         "policy": asdict(plan.policy),
         "settings": plan.settings.model_dump(mode="json"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, SuiteScores, Task, Trial
 from advisor.data.digest import AnswerKey, digest
@@ -127,6 +127,7 @@ class Record:
             task=task, recipes=self.recipes, settings=self.settings, suites=self.suites(),
             tools=absent(self.run), seed=self.run["seed"], final=self.run["final"],
             folder=self.folder, data=self.run["data"], code=self.code,
+            cells={name: tuple(on) for name, on in self.run.get("factorial", {}).items()},
         )
 
 
@@ -167,7 +168,7 @@ def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> T
     identity, recipe = record.key(label), Recipe.model_validate(stored["recipe"])
     trial, _ = trial_of(identity, recipe, opened, stored["cost"], stages=stages)
     trial = replace(trial, retrieved=looked_up(identity, recipe, opened, stages=stages))
-    if isinstance(recipe.weights, LoraWeights):
+    if isinstance(recipe.weights, TunedWeights):
         trial = replace(trial, retention=scored(identity, opened, stages=stages))
     return trial
 
@@ -280,11 +281,12 @@ class _AbsentEngine:
         raise _unreachable(self.name)
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         raise _unreachable(self.name)
 
-    def with_adapter(self, folder: Path) -> Engine:
+    def with_weights(self, folder: Path) -> Engine:
         raise _unreachable(self.name)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from advisor import report
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
@@ -22,9 +22,10 @@ from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.measures.marks import marks
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
+from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
-from advisor.runner.trial import base_retention, folder_name, run_trial
+from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,10 @@ class Finished:
     skipped: Mapping[str, str]
 
 
-def run(plan: Plan, watch: Watch) -> Finished:
+def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
     """Measure what is not in the journal yet, decide, and write the run folder.
+
+    With a `limit`, contenders that would not end in time are left out.
 
     Raises AdvisorError when no contender could be measured, and Busy when another
     process works on the same folder. An interruption leaves a run that the same call
@@ -56,7 +59,7 @@ def run(plan: Plan, watch: Watch) -> Finished:
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
         registration = register(plan, journal)
         watch.begin(_labels(plan, entered), len(plan.task.test))
-        trials, notes, failed, unfit = _trials(plan, entered, journal, watch)
+        trials, notes, failed, unfit = _trials(plan, entered, journal, watch, limit)
         skipped |= unfit
         if not trials:
             why = {**skipped, **failed}
@@ -110,11 +113,15 @@ def _unfit(recipe: Recipe, plan: Plan) -> str:
         if allowed not in ("any", given.residency):
             return (f"the task's data may be processed {allowed} only, endpoint "
                     f"{recipe.weights.name} is {given.residency}")
+    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
+    if teacher and (why := _unfit(teacher.recipe, plan)):
+        return f"its teacher cannot take part: {why}"
     return fits(recipe, plan.task.material)
 
 
 def _trials(
-    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch
+    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch,
+    limit: Limit | None = None,
 ) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str], dict[str, str]]:
     trials, notes, failed, unfit = list[Trial](), dict[str, Any](), {}, {}
     wanted = [(name, recipe, seed) for name, recipe in entered.items()
@@ -122,6 +129,12 @@ def _trials(
     for name, recipe, seed in wanted:
         label = folder_name(name, seed, plan)
         try:
+            late = "" if limit is None or is_prepared(name, recipe, seed, plan, journal) else \
+                limit.refuses(label, recipe, plan)
+            if late:
+                unfit[name] = late
+                watch.finish(label, "left out")
+                continue
             trial, notes[label] = run_trial(
                 name, recipe, seed=seed, plan=plan, journal=journal, watch=watch
             )
@@ -150,6 +163,8 @@ def _trials(
                 )
                 watch.finish(label, "could not be measured")
                 continue
+            if limit is not None:
+                limit.ended(label)
             trials.append(trial)
             watch.finish(label, _said(trial))
     return tuple(trials), notes, failed, unfit
@@ -177,6 +192,7 @@ def case_of(
         floor=floors[0] if floors else None,
         final=plan.final and whole,
         seed=plan.seed,
+        cells=plan.cells,
     )
 
 
@@ -220,6 +236,6 @@ def _origin(plan: Plan, verdict: Verdict) -> Origin:
         metrics={
             "primary": plan.task.primary, "value": quality.value, "low": quality.low,
             "high": quality.high, "n": quality.n, "final": verdict.final,
-            "tuned": isinstance(recipe.weights, LoraWeights),
+            "tuned": isinstance(recipe.weights, TunedWeights),
         },
     )

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import outside, prepare, reopen, rows_learnt
+from advisor.contenders.tuning.kept import Kept
 from advisor.core import (
     Answer,
     PrepareCost,
@@ -63,13 +64,18 @@ def run_trial(
     settled = Recipe.model_validate(prepared["recipe"])
     trial, others = trial_of(key, settled, opened, prepared["cost"], stages=stages)
     trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
-    if isinstance(recipe.weights, LoraWeights):
+    if isinstance(recipe.weights, TunedWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
              "made_from": made_from, "busy_with_other_work": others}
     if prepared["found"]:
         notes["chosen_on_dev"] = prepared["found"]
     return trial, notes
+
+
+def is_prepared(name: str, recipe: Recipe, seed: int, plan: Plan, journal: Journal) -> bool:
+    """Whether the journal holds what a contender is made of."""
+    return journal.stage(_identity(name, recipe, plan, seed=seed).stage("prepare")) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +139,31 @@ def _identity(name: str, recipe: Recipe, plan: Plan, *, seed: int) -> AnswerKey:
     if beside := outside(recipe, plan.tools):
         engines.append(beside)
     material = plan.task.material.digest
-    if recipe.prompt.tune is not None:
-        # Only a prompt that is chosen by grades depends on how answers are graded.
+    if _chosen_by_grades(recipe):
+        # Only what is chosen by grades depends on how answers are graded.
         material = digest([material, plan.task.scorer, plan.task.primary])
     return AnswerKey(
         contender=name, seed=seed, recipe=recipe_digest(recipe), engine=digest(engines),
         material=material, code=plan.code,
     )
+
+
+def _chosen_by_grades(recipe: Recipe) -> bool:
+    weights = recipe.weights
+    if not isinstance(weights, TunedWeights):
+        return recipe.prompt.tune is not None
+    teacher = weights.teacher
+    return bool(weights.prefer or (teacher and _chosen_by_grades(teacher.recipe)))
+
+
+def _paid(cost: PrepareCost, recipe: Recipe, plan: Plan) -> float:
+    """USD for the tokens of a teacher that is paid by them."""
+    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
+    prices = _prices(teacher.recipe, plan) if teacher else None
+    if prices is None:
+        return 0.0
+    return (cost.tokens_asked * prices.usd_per_million_in
+            + cost.tokens_taught * prices.usd_per_million_out) / 1e6
 
 
 def _prices(recipe: Recipe, plan: Plan) -> TokenPrices | None:
@@ -159,7 +183,7 @@ def _latencies(stored: Mapping[str, Any]) -> Probe:
 def _cost(stored: Mapping[str, Any], recipe: Recipe) -> PrepareCost:
     curves = {name: tuple(stored[name]) for name in ("dev_loss", "train_loss")}
     cost = PrepareCost(**{**stored, **curves})
-    if isinstance(recipe.weights, LoraWeights) and not cost.tuning_seconds:
+    if isinstance(recipe.weights, TunedWeights) and not cost.tuning_seconds:
         # Kept before tuning was timed apart: nearly all of preparing an adapter is tuning.
         return replace(cost, tuning_seconds=cost.seconds)
     return cost
@@ -186,7 +210,7 @@ def _prepared(
     started = time.perf_counter()
     made = prepare(
         recipe, material, tools=plan.tools, workdir=folder / "work", seed=key.seed,
-        earlier=earlier,
+        earlier=earlier, kept=Kept(plan.folder / "tuned"),
     )
     made.system.save(system_folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
@@ -195,7 +219,8 @@ def _prepared(
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
     seconds = time.perf_counter() - started + made.cost.earlier_seconds
     tuning = made.cost.seconds + made.cost.earlier_seconds
-    cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning)
+    cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning,
+                   usd_paid=_paid(made.cost, recipe, plan))
     stored = {"files": files, "cost": asdict(cost), "found": dict(made.found),
               "recipe": made.recipe.model_dump(mode="json")}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)

@@ -14,6 +14,7 @@ from advisor.config import LoraWeights
 from advisor.engines import generation, layout
 from advisor.engines.protocol import Course, Lesson, Message
 from advisor.engines.transformers import TransformersEngine
+from advisor.engines.tuning import sample
 from advisor.measures.lm_eval_model import EngineModel
 from tests.bench import candidates, ceiling, libraries
 from tests.bench.libraries import Ids
@@ -203,7 +204,7 @@ def identical(engine: TransformersEngine, count: int, new: int) -> dict[str, Any
 def tuning(engine: TransformersEngine, count: int) -> Work:
     """LoRA r=16 on all linear modules, one pass over `count` rows, loss on the answer."""
     lessons = lessons_of(count)
-    samples = [engine._sample(lesson) for lesson in lessons]
+    samples = [sample(engine, lesson.prompt, lesson.completion) for lesson in lessons]
     tokens = sum(len(sample.tokens) for sample in samples)
     graded = sum(sample.graded for sample in samples)
     size = ceiling.size(libraries.as_it_came(engine))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from advisor.config import LoraWeights
+from advisor.config import TunedWeights
 from advisor.ship.governance.facts import NOT_DECLARED, PROVIDER_SHARE, Facts
 
 Relation = Literal["adapter", "finetune"]
@@ -149,7 +149,7 @@ def _scan(facts: Facts) -> str:
 
 def _training(facts: Facts) -> list[str]:
     work = facts.training
-    if not isinstance(facts.recipe.weights, LoraWeights):
+    if not isinstance(facts.recipe.weights, TunedWeights):
         return ["No weights were trained."]
     said = [f"- {work.tokens:,} tokens in {work.seconds:.0f} s, seed {facts.run['seed']}"]
     if work.flops is not None:

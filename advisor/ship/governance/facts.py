@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from advisor.config import GovernanceFile, LoraWeights, Recipe, TaskFile
+from advisor.config import GovernanceFile, Recipe, TaskFile, TunedWeights
 from advisor.core import PrepareCost
 from advisor.engines.models import PACKAGED, ModelFiles, resolve
 from advisor.errors import AdvisorError
@@ -65,7 +65,7 @@ class Facts:
 
     @property
     def tuned(self) -> bool:
-        return isinstance(self.recipe.weights, LoraWeights)
+        return isinstance(self.recipe.weights, TunedWeights)
 
     @property
     def base_id(self) -> str:
