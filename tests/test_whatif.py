@@ -35,7 +35,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"
 )
-SETTINGS = 60  # drawn for each run, besides those at its edges
+SETTINGS = 45  # drawn for each run, besides those at its edges
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_the_whole_verdict_agrees_with_the_page(page: Page) -> None:
 
 
 def test_students_tail_is_that_of_python(page: Page) -> None:
-    values = [*np.linspace(-9, 9, 61).tolist(), 1e-12, -1e-9, 40.0, -40.0, 1e6]
+    values = [*np.linspace(-9, 9, 61).tolist(), 1e-3, -1e-3, 40.0, -40.0, 1e6]
     freedoms = [1, 1.37, 2, 3.5, 7, 29, 59.9, 149, 399, 4999, 2.5e5]
     theirs = page.evaluate("([a, b]) => b.map((f) => a.map((t) => deciding.tail(t, f)))",
                            [values, freedoms])
@@ -256,8 +256,9 @@ def test_what_is_typed_decides_as_the_command_line_does(panel: tuple[Page, Seen,
     page, seen, _ = panel
     _, policy = RUNS["usual"]
     found = set()
-    for texts in (["latency=250"], ["latency="], ["value=.00001"], ["margin=30"], ["margin=2.3", "value=.1"],
-                  ["volume=2e6", "value=0.0005"], ["volume=3", "price.label=2"],
+    for texts in (["latency=250"], ["latency="], ["value=.00001"], ["margin=50"],
+                  ["margin=2.3", "value=.1"], ["volume=2e6", "value=0.0005"],
+                  ["volume=3", "price.label=2"],
                   ["retention_margin=0.1"], ["retention_margin=20", "latency=1000", "value=1"],
                   ["churn=33.3", "horizon=18", "price.machine_hour=4.2", "value=0.004"]):
         if found:

@@ -39,18 +39,22 @@ class Entrant:
     seeds: int = 1
 
 
-def _scores(share: float, dice: np.random.Generator, items: int = 120) -> Mapping[str, SuiteScores]:
+def _scores(
+    share: float, dice: np.random.Generator, *, text: bool, items: int = 120
+) -> Mapping[str, SuiteScores]:
     def suite(name: str) -> SuiteScores:
         values = {f"{name}{at}": float(at / items < share) for at in range(items)}
         return SuiteScores(name, "acc", 0.5 if name == "grammar" else 0.25, values)
 
-    bits = {f"t{at}": 0.9 + (0.7 - share) + float(dice.normal(0, 0.02)) for at in range(40)}
-    return {"facts": suite("facts"), "grammar": suite("grammar"),
-            "text": SuiteScores("text", "bits_per_byte", 0.0, bits)}
+    found = {"facts": suite("facts"), "grammar": suite("grammar")}
+    if text:
+        bits = {f"t{at}": 0.9 + (0.7 - share) + float(dice.normal(0, 0.02)) for at in range(12)}
+        found["text"] = SuiteScores("text", "bits_per_byte", 0.0, bits)
+    return found
 
 
 def _marks(one: Entrant, seed: int, hard: np.ndarray, dice: np.random.Generator, *,
-           graded: bool) -> Marks:
+           graded: bool, text: bool) -> Marks:
     share = np.clip(one.right + hard + (0.03 * seed - 0.03 if one.seeds > 1 else 0), 0, 1)
     credits = dice.binomial(3, share) / 3 if graded else (dice.random(len(hard)) < share) * 1.0
     if one.right in (0.0, 1.0):
@@ -63,7 +67,7 @@ def _marks(one: Entrant, seed: int, hard: np.ndarray, dice: np.random.Generator,
         work=Work(one.seconds, 100.0, 10.0, tuple(one.ms * x for x in (0.9, 1.0, 1.1)), 500.0,
                   took, one.usd),
         retention=None if one.lost is None else _scores(
-            0.7 - one.lost / 100 - 0.04 * seed, dice),
+            0.7 - one.lost / 100 - 0.04 * seed, dice, text=text),
         axes={"prompt": "none" if one.name == "floor" else "zero-shot", "decoding": "free",
               "retrieval": "dense top 3" if one.reads else "none",
               "weights": "-" if one.name == "floor" else "LoRA r=8" if one.tuning else "base"},
@@ -71,16 +75,17 @@ def _marks(one: Entrant, seed: int, hard: np.ndarray, dice: np.random.Generator,
 
 
 def case(entrants: Sequence[Entrant], *, rows: int = 150, together: int = 1, seed: int = 0,
-         graded: bool = False) -> Case:
-    """The case of these contenders on `rows` items, `together` of them from each source."""
+         graded: bool = False, text: bool = False) -> Case:
+    """The case of these contenders on `rows` items, `together` of them from each source; with
+    `text`, a suite in bits per byte is kept too."""
     dice = np.random.default_rng(seed)
     hard = np.repeat(dice.uniform(-0.15, 0.15, -(-rows // together)), together)[:rows]
-    trials = tuple(_marks(one, at, hard, dice, graded=graded)
+    trials = tuple(_marks(one, at, hard, dice, graded=graded, text=text)
                    for one in entrants for at in range(one.seeds))
     tuned = any(one.lost is not None for one in entrants)
     floor = next((one.name for one in entrants if one.name == "floor"), None)
     return Case("exact", tuple(f"s{at // together:03d}" for at in range(rows)), {}, trials,
-                _scores(0.7, dice) if tuned else None, floor, True, 0)
+                _scores(0.7, dice, text=text) if tuned else None, floor, True, 0)
 
 
 def reported(held: Case, policy: Policy) -> Report:
@@ -114,7 +119,7 @@ RUNS: Mapping[str, tuple[Case, Policy]] = {
                      replace(ZERO, name="own", right=0.7, seconds=0.0), LORA], seed=7), POLICY),
     "seeds": (case([FLOOR, replace(FEW, seeds=3), replace(LORA, seeds=3, right=0.7),
                     RAG], rows=200, seed=8), POLICY),
-    "protected": (case([*ALL, replace(LORA, name="qlora", lost=3)], seed=9),
+    "protected": (case([*ALL, replace(LORA, name="qlora", lost=3)], seed=9, text=True),
                   replace(POLICY, protect={"grammar": 0.06, "text": 0.02, "facts": 0.08})),
     "failing": (case([FLOOR, replace(RAG, failed=4), replace(LORA, failed=1), ZERO], seed=10),
                 replace(POLICY, base_replaced_months=5.0, usd_per_label=0.4, max_failed=0.02)),

@@ -62,24 +62,23 @@ const deciding = (() => {
     return back * Math.sqrt(a) * Math.exp(series);
   };
 
-  // The incomplete beta's continued fraction (DLMF 8.17.22) by Lentz's method.
-  const fraction = (a, b, x) => {
-    const safe = (value) => (Math.abs(value) < 1e-300 ? 1e-300 : value);
-    let c = 1;
-    let d = 1 / safe(1 - (a + b) * x / (a + 1));
-    let value = d;
-    for (let m = 1; m < 20000; m += 1) {
-      const even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-      d = 1 / safe(1 + even * d);
-      c = safe(1 + even / c);
-      value *= d * c;
-      const odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-      d = 1 / safe(1 + odd * d);
-      c = safe(1 + odd / c);
-      value *= d * c;
-      if (Math.abs(d * c - 1) < 1e-16) break;
+  // The incomplete beta function over x^a y^b / B(a, b), y being 1 - x, where (a + b) y >= b:
+  // Didonato and Morris (1992), formula 9, by Lentz's method. Near x = 1 it rests on y.
+  const fraction = (a, b, x, y) => {
+    const surplus = (a + b) * y - b;
+    let value = a / (a + 1) * (surplus + 1);
+    let c = value;
+    let d = 0;
+    for (let n = 1; n < 5000; n += 1) {
+      const step = a + 2 * n - 1;
+      const alpha = (a + n - 1) * (a + b + n - 1) * n * (b - n) * x * x / (step * step);
+      const beta = n + n * (b - n) * x / step + (a + n) / (step + 2) * (surplus + 1 + n * (1 + y));
+      d = 1 / (beta + alpha * d);
+      c = beta + alpha / c;
+      value *= c * d;
+      if (Math.abs(c * d - 1) < 1e-16) break;
     }
-    return value;
+    return 1 / value;
   };
 
   /* The chance of more than t under Student's distribution. */
@@ -90,9 +89,8 @@ const deciding = (() => {
     const [x, rest] = ratio === Infinity ? [0, 1] : [1 / (1 + ratio), ratio / (1 + ratio)];
     // x^a (1 - x)^(1/2) / B(a, 1/2)
     const front = Math.exp(-a * Math.log1p(ratio)) * Math.sqrt(rest / Math.PI) * gammaRatio(a);
-    const outside = x < (a + 1) / (a + 2.5)
-      ? front * fraction(a, 0.5, x) / a
-      : 1 - 2 * front * fraction(0.5, a, rest);
+    const outside = (a + 0.5) * rest >= 0.5
+      ? front * fraction(a, 0.5, x, rest) : 1 - front * fraction(0.5, a, rest, x);
     return t > 0 ? outside / 2 : 1 - outside / 2;
   };
 

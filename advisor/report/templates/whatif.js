@@ -140,13 +140,13 @@
     section.querySelector(".if-standings").classList.toggle("worthless", rules.value === null);
     section.querySelector("tbody").replaceChildren(...found.standings.map((one) =>
       make("tr", { class: one.state, "data-name": one.name },
-        make("th", { scope: "row" }, make("b", {}, one.name)),
-        make("td", {}, `${points(one.quality)}%`),
+        make("th", { scope: "row" }, make("b", {}, one.name),
+          make("small", {}, said(one, found, rules))),
         make("td", { "data-usd": one.month }, usd(one.month)),
         make("td", {}, usd(months.get(one.name))),
         make("td", { class: "worth" }, rules.value === null ? ""
           : usd(rules.volume * (rules.value * one.quality - one.allIn / 1000))),
-        make("td", { class: "left" }, said(one, found, rules)))));
+        make("td", {}, `${points(one.quality)}%`))));
     const sets = changed.map((knob) => ` --set ${knob.name}=${spelt(rules[knob.name])}`);
     part("command").textContent = `advisor decide reports/${data.task}${sets.join("")}`;
     part("reset").disabled = !changed.length && knobs.every((knob) => knob.fault.hidden);
