@@ -25,7 +25,7 @@ from advisor.decide.rule import choose
 from advisor.measures.standing import standing_of
 from advisor.report import Basis, html, write
 from advisor.report.whatif import WhatIf, what_if
-from advisor.stats import coded
+from advisor.stats import coded, p_greater
 from advisor.stats.spread import t_tail
 
 if TYPE_CHECKING:
@@ -196,6 +196,20 @@ def test_students_tail_is_that_of_python(page: Page) -> None:
     ours = [[t_tail(value, freedom) for value in values] for freedom in freedoms]
     for one, other in zip(ours, theirs, strict=True):
         assert other == pytest.approx(one, rel=1e-11, abs=1e-300)
+
+
+@pytest.mark.parametrize("name", ["usual", "clustered", "seeds", "tie", "few rows", "half sure"])
+def test_every_pair_is_tested_alike(page: Page, name: str) -> None:
+    found = what_if(reported(*RUNS[name]))
+    names = [one["name"] for one in found.data["contenders"]]
+    thans = [-1e9, -0.5, -0.21, -0.05, -1e-4, 0.0, 0.013, 0.3, 2.0]
+    theirs = page.evaluate(
+        "([pairs, thans]) => pairs.map((gap) => thans.map((one) => deciding.pGreater(gap, one)))",
+        [found.data["pairs"], thans])
+    for gap, chances in zip(found.data["pairs"], theirs, strict=True):
+        seen = gaps(name).gaps[names[gap["one"]], names[gap["other"]]]
+        ours = [p_greater(seen, than) for than in thans]
+        assert chances == pytest.approx(ours, rel=1e-10, abs=1e-300), gap
 
 
 # ------------------------------------------------------------------ what is offered

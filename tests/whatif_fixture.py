@@ -112,6 +112,9 @@ RUNS: Mapping[str, tuple[Case, Policy]] = {
                POLICY),
     "tie": (case([replace(ZERO, name=name, right=1.0) for name in ("one", "other", "third")],
                  rows=60), NO_LIMIT),
+    "twins": (case([replace(ZERO, right=0.93)] + [
+        replace(RAG, name=name, right=1.0) for name in ("rag", "rag-again")], rows=60, seed=13),
+        NO_LIMIT),
     "alone": (case([LORA], seed=5), POLICY),
     "against the floor": (case([FLOOR, replace(ZERO, right=0.31)], rows=40, seed=6), POLICY),
     "served": (case([FLOOR, replace(ZERO, name="served", right=0.8, usd=0.9, seconds=2.0),
@@ -124,6 +127,8 @@ RUNS: Mapping[str, tuple[Case, Policy]] = {
     "failing": (case([FLOOR, replace(RAG, failed=4), replace(LORA, failed=1), ZERO], seed=10),
                 replace(POLICY, base_replaced_months=5.0, usd_per_label=0.4, max_failed=0.02)),
     "few rows": (case([FLOOR, ZERO, replace(LORA, lost=0)], rows=9, seed=11), NO_LIMIT),
+    "handful": (case([replace(ZERO, right=0.5), replace(ZERO, name="other", right=0.6)], rows=10,
+                     seed=14), NO_LIMIT),
     "half sure": (case([replace(one, right=0.5 + 0.02 * at, seconds=1.0 + 0.09 * at)
                         for at, one in enumerate((ZERO, FEW, RAG))], rows=330, together=3,
                        seed=12), replace(NO_LIMIT, value_per_correct=0.01)),

@@ -212,5 +212,5 @@ const deciding = (() => {
     return { lead, pair: [stuck.name, risks.get(stuck).rival.name] };
   };
 
-  return { decide, tail };
+  return { decide, pGreater, tail };
 })();
