@@ -372,7 +372,7 @@ def test_a_champion_that_is_nothing_is_a_usage_error(home, capsys):
 
 def commands(text: str) -> list[list[str]]:
     found = re.findall(r"^(?: {4}|.*run: )advisor (gate .*)$", text, flags=re.MULTILINE)
-    # NAME@ALIAS stands in a registry, which these folders have not.
+    # NAME@ALIAS stands in a registry, which these folders have not: tests/test_ship.py runs it.
     return [shlex.split(one) for one in found if "@" not in one]
 
 

@@ -39,7 +39,8 @@ class Report:
 
     `run` is the content of run.yaml and is shown as it is. Of its keys only
     `policy.alpha` is read, to name the level of the intervals. With a `basis` the page can
-    decide again under other numbers.
+    decide again under other numbers. `plan` says how true the plan made before the run was,
+    empty when none was made.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class Report:
     verdict: Verdict
     run: Mapping[str, object]
     basis: Basis | None = None
+    plan: str = ""
 
 
 def family(axes: Mapping[str, str]) -> Family:

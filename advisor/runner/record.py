@@ -25,7 +25,9 @@ from advisor.engines.protocol import (
     TokenIds,
 )
 from advisor.errors import AdvisorError, did_you_mean
+from advisor.forecast.figures import how_true
 from advisor.measures.retention import Suite
+from advisor.report.jsonform import verdict_data
 from advisor.report.model import Basis, Report
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
@@ -198,7 +200,8 @@ def read_report(record: Record, task: Task) -> Report:
         base = read_base(record, task=task, journal=journal) if tuned else None
     case = case_of(plan, trials, base, whole=not record.run["failed"])
     verdict = conclude(case, plan.policy)
-    return Report(task, trials, verdict, record.run, Basis(case, plan.policy))
+    foreseen = how_true(record.folder, verdict_data(verdict))
+    return Report(task, trials, verdict, record.run, Basis(case, plan.policy), foreseen)
 
 
 def nothing_to_open(record: Record, label: str) -> Opened:

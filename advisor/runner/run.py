@@ -19,7 +19,9 @@ from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
+from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
+from advisor.report.jsonform import verdict_data
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.plan import Plan, Watch, describe
@@ -188,8 +190,10 @@ def _write(
     staged = plan.folder / ".run.yaml.new"
     staged.write_text(text, encoding="utf-8")
     os.replace(staged, plan.folder / "run.yaml")
+    foreseen = how_true(plan.folder, verdict_data(verdict))
     basis = report.Basis(case, plan.policy)
-    report.write(report.Report(plan.task, trials, verdict, described, basis), plan.folder)
+    report.write(report.Report(plan.task, trials, verdict, described, basis, foreseen),
+                 plan.folder)
     winner = plan.folder / "winner"
     if verdict.winner is None:
         shutil.rmtree(winner, ignore_errors=True)
