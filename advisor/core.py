@@ -464,7 +464,8 @@ class Policy:
     `value_per_correct` is what one correct answer is worth in USD, None when not said.
     `churn_per_month` is the rate at which facts change; what holds them is renewed before
     `stale_share` of its facts are stale on average. `base_replaced_months`: tuned weights
-    are tuned again on a new base that often; None for never.
+    are tuned again on a new base that often; None for never. `token_price` multiplies what
+    tokens cost at endpoints: 1 at the prices of the run.
     """
 
     quality_margin: float
@@ -483,6 +484,7 @@ class Policy:
     stale_share: float = 0.05
     base_replaced_months: float | None = None
     usd_per_label: float = 0.0
+    token_price: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

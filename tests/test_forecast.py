@@ -87,6 +87,12 @@ def test_a_run_ends_with_how_true_its_plan_was(home, capsys):
                  "zero-shot"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "figures within 25% of what was measured" in said
+    page = (home / "reports" / "tolls-fake" / "report.html").read_text(encoding="utf-8")
+    assert "The plan that was made before the run: " in page
+    line = page.partition("made before the run: ")[2].partition(".</li>")[0]
+    assert line in said
+    assert main(["report", "reports/tolls-fake", "-o", "again.html"]) == 0
+    assert line in (home / "again.html").read_text(encoding="utf-8")
 
 
 def test_the_truth_is_set_beside_the_plan(home, capsys):

@@ -301,6 +301,28 @@ def test_an_adapter_is_asked_once_however_often_it_is_gated(tmp_path, monkeypatc
     assert gate(str(made), *PLAIN) == 0
 
 
+def test_fail_fast_scores_no_suite_for_a_candidate_that_fails_on_the_task(home, tmp_path,
+                                                                          monkeypatch):
+    from advisor.engines.fake import FakeEngine
+
+    made = str(adapter(tmp_path / "bad", right=False))
+    score = FakeEngine.score
+    monkeypatch.setattr(FakeEngine, "score", None)
+    assert gate(made, "--fail-fast") == 3
+    assert states(home) == {"answers": "pass", "quality": "fail", "forgetting": "inconclusive"}
+    page = (home / "reports/gate-tolls/gate.html").read_text("utf-8")
+    assert "Not scored: the task alone shows that the candidate fails." in page
+    monkeypatch.setattr(FakeEngine, "score", score)
+    assert gate(made) == 3  # without it the same answers are judged, and the suites scored
+    assert found(home)["checks"][2]["figures"]["n"] > 0
+
+
+def test_fail_fast_scores_everything_for_a_candidate_that_may_pass(home, tmp_path):
+    made = str(adapter(tmp_path / "good", right=True))
+    assert gate(made, "--fail-fast", *PLAIN) == 0
+    assert found(home)["checks"][2]["figures"]["n"] > 0
+
+
 # ------------------------------------------------------------------ outputs
 
 
@@ -372,7 +394,7 @@ def test_a_champion_that_is_nothing_is_a_usage_error(home, capsys):
 
 def commands(text: str) -> list[list[str]]:
     found = re.findall(r"^(?: {4}|.*run: )advisor (gate .*)$", text, flags=re.MULTILINE)
-    # NAME@ALIAS stands in a registry, which these folders have not.
+    # NAME@ALIAS stands in a registry, which these folders have not: tests/test_ship.py runs it.
     return [shlex.split(one) for one in found if "@" not in one]
 
 

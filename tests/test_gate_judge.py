@@ -21,7 +21,7 @@ from advisor.core import (
     Usage,
 )
 from advisor.errors import AdvisorError
-from advisor.gate.judge import Case, Judgement, judge, noise, pairs
+from advisor.gate.judge import Case, Judgement, fails_already, judge, noise, pairs
 
 POLICY = Policy(
     quality_margin=0.05, retention_margin=0.05, alpha=0.05, latency_limit_ms=None,
@@ -212,3 +212,22 @@ def test_the_stated_power_is_kept():
     size = float(np.mean(stated))
     found = rates(lambda dice: simulated(dice, loss=size, lost=0.0), 100)
     assert found["fail"] >= 0.8 - 0.1
+
+
+def test_what_fails_already_fails_whatever_was_forgotten():
+    """The early answer is never another than the whole gate's."""
+    generator = np.random.default_rng(3)
+    early = 0
+    for lost in np.linspace(0.0, 0.5, 40):
+        champion = (generator.random(ROWS) < 0.8) * 1.0
+        candidate = np.where(generator.random(ROWS) < lost, 0.0, champion)
+        base = (generator.random(SUITE * SUITES) < 0.7) * 1.0
+        tuned = np.where(generator.random(len(base)) < generator.choice([0.0, 0.1, 0.4]), 0, base)
+        whole = case(champion, candidate, base=suites(base), tuned=suites(tuned))
+        if fails_already(replace(whole, base=None), POLICY):
+            early += 1
+            found = judge(whole, POLICY, seed=0)
+            alone = judge(replace(whole, base=None, unscored=True), POLICY, seed=0)
+            assert found.result == alone.result == "fail"
+            assert {one.name: one.state for one in found.checks}["quality"] == "fail"
+    assert 5 < early < 40

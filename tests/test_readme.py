@@ -10,8 +10,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from advisor.cli import VERBS, main
+from advisor.config import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +41,12 @@ def test_every_command_in_it_is_one_that_the_program_understands(command: str) -
 def test_it_names_every_shipped_contender() -> None:
     for path in (ROOT / "baselines").glob("*.yaml"):
         assert f"`{path.stem}`" in README
+
+
+def test_its_settings_for_a_gpu_are_settings() -> None:
+    [block] = re.findall(r"^```yaml\n(model: .*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    found = Settings.model_validate(yaml.safe_load(block))
+    assert found.prices.machine_hour > Settings().prices.machine_hour
 
 
 def own_data(folder: Path) -> None:

@@ -49,6 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="take an adapter or a model even if its base cannot be shown to be the champion's")
     add("--rescore", action="store_true",
         help="ask again what was measured by another version of the software or precision")
+    add("--fail-fast", action="store_true",
+        help="once the task alone shows that the candidate fails, do not score what it forgot")
     add("--out", type=Path, metavar="DIR", help="default: reports/gate-TASK/")
     add("--json", action="store_true", help="print gate.json on standard output")
     add("--no-input", action="store_true", help="never ask and draw no progress bar (for CI)")
@@ -66,6 +68,7 @@ def execute(options: argparse.Namespace) -> int:
     bench = Bench(
         task=task, settings=settings, suites=load_suites(names, workspace.retention_file),
         folder=folder, tools=_opener(), rescore=options.rescore,
+        fail_fast=options.fail_fast,
     )
     console = Console(stderr=options.json, highlight=False)
     with progress(console, live=not options.no_input, task=task.name) as watch:

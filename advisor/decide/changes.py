@@ -28,21 +28,25 @@ class Key:
     optional: bool = False
 
 
+# Beyond these nothing is meant, and sums of money run out of floating point.
+MOST_CALLS, MOST_MONTHS, MOST_USD = 1e12, 1200.0, 1e9
+
 KEYS = {
-    "volume": Key("calls_per_month", 0, inf, False),
-    "horizon": Key("horizon_months", 0, inf, False),
+    "volume": Key("calls_per_month", 0, MOST_CALLS, False),
+    "horizon": Key("horizon_months", 0, MOST_MONTHS, False),
     "churn": Key("churn_per_month", 0, 1, True),
     "stale": Key("stale_share", 0, 0.99, False),
-    "base_replaced": Key("base_replaced_months", 0, inf, False, optional=True),
+    "base_replaced": Key("base_replaced_months", 0.1, inf, True, optional=True),
     "margin": Key("quality_margin", 0, 1, True),
     "retention_margin": Key("retention_margin", 0, 1, True),
     "latency": Key("latency_limit_ms", 0, inf, False, optional=True),
-    "value": Key("value_per_correct", 0, inf, False, optional=True),
+    "value": Key("value_per_correct", 0, MOST_USD, False, optional=True),
     "alpha": Key("alpha", 0, 0.49, False),
     "max_failed": Key("max_failed", 0, 1, True),
-    "price.machine_hour": Key("usd_per_machine_hour", 0, inf, False),
+    "price.machine_hour": Key("usd_per_machine_hour", 0, MOST_USD, False),
     "price.utilisation": Key("utilisation", 0, 1, False),
-    "price.label": Key("usd_per_label", 0, inf, True),
+    "price.label": Key("usd_per_label", 0, MOST_USD, True),
+    "price.tokens": Key("token_price", 0, MOST_USD, False),
 }
 ALIASES = {"price.gpu_hour": "price.machine_hour", "quality_margin": "margin"}
 PROTECT = "protect."

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from advisor.core import Policy, SeedSpread, SuiteScores, Verdict
+from advisor.core import Policy, SeedSpread, Standing, SuiteScores, Verdict
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
@@ -69,8 +69,8 @@ def conclude(case: Case, policy: Policy) -> Verdict:
                 "retention item; the adapter was probably not applied",
                 fix="delete the run folder and run again; if it stays, report it as a bug",
             )
-    credits = {name: np.stack([one.credits for one in found]) for name, found in by_name.items()}
-    evidence = Evidence(credits, codes, standings, case.floor, case.final)
+    evidence = evidence_of(case, standings)
+    credits = evidence.credits
     verdict = decide(evidence, policy, seed=case.seed)
     return replace(
         verdict,
@@ -82,6 +82,13 @@ def conclude(case: Case, policy: Policy) -> Verdict:
         effects=effects(case.cells, credits, codes, alpha=policy.alpha,
                         margin=policy.quality_margin),
     )
+
+
+def evidence_of(case: Case, standings: tuple[Standing, ...]) -> Evidence:
+    """The case's credits beside the standings that were made of it."""
+    credits = {name: np.stack([one.credits for one in found])
+               for name, found in groupby(case.trials, key=lambda one: one.contender)}
+    return Evidence(credits, coded(case.groups), standings, case.floor, case.final)
 
 
 def _spread(trials: Sequence[Marks], codes: Codes, policy: Policy) -> SeedSpread:

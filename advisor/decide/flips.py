@@ -33,6 +33,7 @@ class Knob:
 
 KNOBS = (
     Knob("price.machine_hour", "USD", "usd_per_machine_hour", 1e-3, 1e3, True),
+    Knob("price.tokens", "times the endpoints' prices", "token_price", 1e-3, 1e3, True),
     Knob("volume", "calls a month", "calls_per_month", 1e-4, 1e4, True),
     Knob("churn", "of the facts a month", "churn_per_month", 0.0, 1.0, False),
     Knob("margin", "points of quality", "quality_margin", 0.0, 0.5, False),
@@ -43,13 +44,16 @@ KNOBS = (
 
 
 def flips(held: Contest, policy: Policy, answer: Answer) -> tuple[Flip, ...]:
-    """For each knob the nearest value at which `answer` differs from today's.
+    """For each knob the nearest value at which `answer` differs from today's; for the price
+    of tokens only where somebody pays it.
 
     All other numbers stay. The search is by steps and halving, so a change that is undone
     within one step is missed; the limit of latency is tried at every measured p95.
     """
     today = answer(held, policy)
-    return tuple(_flip(held, policy, knob, answer, today) for knob in KNOBS)
+    by_token = any(one.cost.usd_tokens for one in held.evidence.standings)
+    return tuple(_flip(held, policy, knob, answer, today) for knob in KNOBS
+                 if by_token or knob.field != "token_price")
 
 
 def rules(policy: Policy, knob: Knob, value: float) -> Policy:

@@ -144,11 +144,21 @@ def against(planned: Planned, verdict: Mapping[str, Any]) -> Sequence[Check]:
 
 
 def summary(folder: Path) -> str:
-    """How true the kept plan of a finished run was, in one line."""
+    """How true the kept plan of a finished run was, in one line; empty without a plan."""
     try:
         verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return f"cannot be read ({str(error).splitlines()[0]})"
+    return how_true(folder, verdict)
+
+
+def how_true(folder: Path, verdict: Mapping[str, Any]) -> str:
+    """The same for a verdict, as verdict.json has it, that is not written yet."""
+    if not (folder / FILE).is_file():
+        return ""
+    try:
         return told(against(read(folder), verdict))
-    except (AdvisorError, OSError, ValueError) as error:
+    except AdvisorError as error:
         return f"cannot be read ({str(error).splitlines()[0]})"
 
 

@@ -55,7 +55,8 @@ class Case:
     """The two trials; `base` are the scores that the candidate's are paired with.
 
     `same` is True when both are the very same files on the same base, `changed` when the
-    candidate's weights are not those of the base.
+    candidate's weights are not those of the base, `unscored` when what these forgot was not
+    measured because the task alone shows that the candidate fails.
     """
 
     candidate: Trial
@@ -64,6 +65,7 @@ class Case:
     same: bool
     changed: bool
     noise: Noise | None
+    unscored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,32 @@ def judge(case: Case, policy: Policy, *, seed: int) -> Judgement:
     checks += _settled(tested, policy)
     if not case.changed:
         checks.append(Check("forgetting", "pass", "The weights are the untouched base."))
+    elif case.unscored:
+        checks.append(Check("forgetting", "inconclusive",
+                            "Not scored: the task alone shows that the candidate fails."))
     elif not gates:
         checks.append(Check("forgetting", "inconclusive",
                             "The base is at chance on every suite, so no loss could show."))
     checks += _latency(case.candidate, policy)
     return Judgement(_result(checks), tuple(checks), gap, lost)
+
+
+def fails_already(case: Case, policy: Policy) -> bool:
+    """Whether the task alone shows a failure, whatever the retention suites would say.
+
+    The chance of failing on quality is doubled, as Holm's adjustment would with forgetting
+    beside it.
+    """
+    settled = [_answered(case, policy), *_latency(case.candidate, policy)]
+    if any(check.state == "fail" for check in settled):
+        return True
+    gap = None if case.same else _gap(case, policy)
+    return gap is not None and 2 * p_less(gap, -_allowed(case.noise, policy)) <= policy.alpha
+
+
+def _allowed(floor: Noise | None, policy: Policy) -> float:
+    """The loss that does not fail: the margin, or what training again alone may cost."""
+    return max(policy.quality_margin, floor.floor if floor else 0.0)
 
 
 def noise(means: Sequence[float], champion: float, alpha: float) -> Noise | None:
@@ -159,7 +182,7 @@ def _gap(case: Case, policy: Policy) -> Difference | None:
 
 
 def _lost(case: Case, policy: Policy, *, seed: int) -> Forgetting | None:
-    if not case.changed:
+    if not case.changed or case.unscored:
         return None
     assert case.base is not None, "changed weights are scored beside their base"
     assert case.candidate.retention is not None, "changed weights are scored"
@@ -177,7 +200,7 @@ def _quality(
     gap: Difference, floor: Noise | None, policy: Policy, *, level: float
 ) -> _Tested:
     margin = policy.quality_margin
-    limit = max(margin, floor.floor if floor else 0.0)
+    limit = _allowed(floor, policy)
     seen, worst = gap.interval, lower_bound(gap, policy.alpha)
     need = float(distributions.t.ppf(1 - level, gap.freedom) + distributions.norm.ppf(POWER))
     flips = gap.design * gap.step / seen.n

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.config import TunedWeights
-from advisor.core import Policy, Task
+from advisor.core import Policy, Task, Trial
 from advisor.errors import AdvisorError
-from advisor.gate.judge import Case, Judgement, Noise, credits, judge, noise
+from advisor.gate.judge import (
+    Case,
+    Judgement,
+    Noise,
+    credits,
+    fails_already,
+    judge,
+    noise,
+)
 from advisor.gate.scores import Bench, Scored, score
 from advisor.gate.sides import Side
 from advisor.runner.journal import Journal, RunLock
@@ -37,18 +45,26 @@ def gate(candidate: Side, champion: Side, bench: Bench, watch: Watch) -> Gated:
     in the gate's folder. An interruption loses nothing: the same call continues.
     """
     bench.folder.mkdir(parents=True, exist_ok=True)
+    policy = _policy(bench)
     sides = {"the champion": champion.recipe, "the candidate": candidate.recipe}
     watch.begin(sides, len(bench.task.test))
     with RunLock(bench.folder), Journal(bench.folder / JOURNAL) as journal:
         # The champion first: it is the one that a stored run most often holds whole.
-        theirs = score(champion, bench, journal=journal, watch=watch, retention=False)
+        theirs = score(champion, bench, journal=journal, watch=watch, retention=lambda _: False)
         watch.finish("the champion", _how(theirs))
-        mine = score(candidate, bench, journal=journal, watch=watch, retention=True)
+        floor = _noise(champion, theirs, bench.task, policy.alpha)
+        twins = candidate.files == champion.files
+
+        def open_still(answered: Trial) -> bool:
+            """Whether what the candidate forgot could change anything, or is asked for."""
+            seen = Case(answered, theirs.trial, None, twins, candidate.tuned, floor)
+            return not (bench.fail_fast and fails_already(seen, policy))
+
+        mine = score(candidate, bench, journal=journal, watch=watch, retention=open_still)
         watch.finish("the candidate", _how(mine))
-    policy = _policy(bench)
-    floor = _noise(champion, theirs, bench.task, policy.alpha)
-    same = candidate.files == champion.files and mine.model == theirs.model
-    case = Case(mine.trial, theirs.trial, mine.base, same, candidate.tuned, floor)
+    same = twins and mine.model == theirs.model
+    case = Case(mine.trial, theirs.trial, mine.base, same, candidate.tuned, floor,
+                unscored=candidate.tuned and mine.base is None)
     found = judge(case, policy, seed=bench.settings.seed)
     notes = _notes(mine, theirs, floor, bench)
     return Gated(bench.task, policy, mine, theirs, case, found, notes)

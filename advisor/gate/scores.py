@@ -37,7 +37,8 @@ from advisor.ship.bundle import MANIFEST, digests
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What both sides are put to. `rescore` takes no answer of other software as it is."""
+    """What both sides are put to. `rescore` takes no answer of other software as it is;
+    `fail_fast` scores no retention once the task alone shows a failure."""
 
     task: Task
     settings: Settings
@@ -45,6 +46,7 @@ class Bench:
     folder: Path
     tools: Callable[[Base], Tools]
     rescore: bool = False
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +65,25 @@ class Scored:
 
 
 def score(
-    side: Side, bench: Bench, *, journal: Journal, watch: Watch, retention: bool
+    side: Side, bench: Bench, *, journal: Journal, watch: Watch,
+    retention: Callable[[Trial], bool],
 ) -> Scored:
-    """The side's trial, with retention scores if its weights were changed and `retention`.
+    """The side's trial, with retention scores if its weights were changed and `retention`,
+    asked with the answered trial, wants them.
 
     Raises AdvisorError when something has to be measured and cannot be.
     """
-    scores = retention and side.tuned
     if side.record is not None and not bench.rescore:
         try:
-            return _read(side, side.record, bench, journal=journal, scores=scores)
+            return _read(side, side.record, bench, journal=journal, retention=retention)
         except Missing:
             pass  # measured below, on top of what was found
-    return _measure(side, bench, journal=journal, watch=watch, scores=scores)
+    return _measure(side, bench, journal=journal, watch=watch, retention=retention)
 
 
 def _read(
-    side: Side, record: Record, bench: Bench, *, journal: Journal, scores: bool
+    side: Side, record: Record, bench: Bench, *, journal: Journal,
+    retention: Callable[[Trial], bool],
 ) -> Scored:
     plan = replace(record.plan(bench.task), suites=bench.suites)
     key = record.key(side.name)
@@ -90,7 +94,7 @@ def _read(
     stages = Stages(plan, journal, Mute())
     cost = prepared["cost"] if prepared else _no_cost()
     trial, _ = trial_of(key, side.recipe, opened, cost, stages=stages)
-    base = None
+    base, scores = None, side.tuned and retention(trial)
     if side.tuned and (scores or _holds(journal, key, plan)):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
     if scores:
@@ -130,7 +134,8 @@ def _carry(
 
 
 def _measure(
-    side: Side, bench: Bench, *, journal: Journal, watch: Watch, scores: bool
+    side: Side, bench: Bench, *, journal: Journal, watch: Watch,
+    retention: Callable[[Trial], bool],
 ) -> Scored:
     system = side.system
     if system is None:
@@ -148,7 +153,7 @@ def _measure(
     stages = Stages(plan, journal, watch)
     trial, _ = trial_of(key, side.recipe, opened, _no_cost(), stages=stages)
     before = None
-    if scores:
+    if side.tuned and retention(trial):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
         watch.stage("base", "forgetting", 1)
         before = base_retention(replace(plan, tools=base), journal)

@@ -13,6 +13,7 @@ from advisor.core import Answer, Cost, Policy, PrepareCost, Trial
 from advisor.errors import AdvisorError
 
 SECONDS_PER_HOUR = 3600.0
+READS_NOTHING = ("none", "-", "")  # words of the retrieval axis
 _FACTS_A_MONTH = 1e9  # past this interval, in months x rate, nothing is left to go stale
 
 
@@ -98,7 +99,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     """The same measurements at this policy's prices, volume, churn and horizon.
 
     USD per 1,000 calls is price per hour / 3600 x seconds / utilisation x 1000, or what its
-    tokens cost where they are paid for. All-in adds
+    tokens cost, times `token_price`, where they are paid for. All-in adds
     what does not grow with the calls, spread over calls per month x months of the horizon:
 
         rows learnt x price of a label x (1 + retunes x share of the facts that changed)
@@ -118,7 +119,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
             fix="correct calls_per_month, horizon_months or utilisation in advisor.yaml",
         )
     tuned = measured.tuning_seconds > 0
-    reads = axes.get("retrieval", "none") not in ("none", "-", "")
+    reads = axes.get("retrieval", "none") not in READS_NOTHING
     months = renewal_months(policy.churn_per_month, policy.stale_share)
     renewals = _again(policy.horizon_months, months)
     by_facts = renewals if tuned and not reads else 0
@@ -134,6 +135,8 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     serving = measured.usd_tokens
     if serving is None:
         serving = per_second * measured.seconds_per_call / policy.utilisation * 1000
+    else:
+        serving *= policy.token_price
     return replace(
         measured, usd_per_1k=serving, usd_per_1k_all_in=serving + fixed / calls * 1000,
         fixed_usd=fixed, retunes=retunes, reindexes=reindexes,

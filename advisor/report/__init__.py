@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 from advisor.report.jsonform import dumps, verdict_json
-from advisor.report.model import Report
+from advisor.report.model import Basis, Report
 from advisor.report.page import html
 from advisor.report.text import markdown
 
-__all__ = ["Report", "html", "markdown", "replace_file", "verdict_json", "write"]
+__all__ = ["Basis", "Report", "html", "markdown", "replace_file", "verdict_json", "write"]
 
 
 def write(report: Report, folder: Path) -> None:

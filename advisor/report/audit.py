@@ -26,6 +26,7 @@ def audit(report: Report) -> tuple[Check, ...]:
     return (
         _final(report),
         *_registered(report),
+        *_planned(report),
         _entered(report),
         _same_items(report),
         _groups(report),
@@ -43,6 +44,13 @@ def _final(report: Report) -> Check:
     if report.verdict.final:
         return Check("ok", "Final", "Measured on the locked test split.")
     return Check("note", "Not final", "A limited or incomplete run: read it as a trial.")
+
+
+def _planned(report: Report) -> tuple[Check, ...]:
+    """What `advisor plan` foresaw, set against what was measured."""
+    if not report.plan:
+        return ()
+    return (Check("note", "Foreseen", f"The plan that was made before the run: {report.plan}."),)
 
 
 def _registered(report: Report) -> tuple[Check, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from advisor.core import Comparison, Measure, Standing, Task, Trial, Verdict
+from advisor.core import Comparison, Measure, Policy, Standing, Task, Trial, Verdict
+from advisor.decide import Case
 from advisor.report.figures import decimal, known
 
 Family = Literal["floor", "prompt", "retrieval", "tuned", "both", "served", "own"]
@@ -25,17 +26,29 @@ _UNSET = frozenset({"", "-", "none"})
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a verdict was made from, and under which rules."""
+
+    case: Case
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything the three files are written from; they add no fact to it.
 
     `run` is the content of run.yaml and is shown as it is. Of its keys only
-    `policy.alpha` is read, to name the level of the intervals.
+    `policy.alpha` is read, to name the level of the intervals. With a `basis` the page can
+    decide again under other numbers. `plan` says how true the plan made before the run was,
+    empty when none was made.
     """
 
     task: Task
     trials: tuple[Trial, ...]
     verdict: Verdict
     run: Mapping[str, object]
+    basis: Basis | None = None
+    plan: str = ""
 
 
 def family(axes: Mapping[str, str]) -> Family:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -30,6 +30,7 @@ from advisor.report.rows import rows_data, worst_rows
 from advisor.report.scatter import drawable, front, marker, scatter
 from advisor.report.svg import picture
 from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
+from advisor.report.whatif import what_if
 from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
 
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
@@ -47,8 +48,12 @@ class Entry:
 
 def html(report: Report) -> str:
     """The page; the same report gives the same bytes."""
+    again = what_if(report)
     return render(
         "report.html.j2",
+        scripts=("report.js", "deciding.js", "whatif.js") if again else ("report.js",),
+        what_if=again,
+        what_if_data=island(again.data) if again else "",
         data=island(page_data(report)),
         task=report.task,
         verdict=report.verdict,
@@ -57,9 +62,12 @@ def html(report: Report) -> str:
     )
 
 
-def render(template: str, **values: object) -> str:
-    """A page from its template, with the one style and script and the policy that admits them."""
-    style, script = _resource("report.css"), _resource("report.js")
+def render(template: str, *, scripts: Sequence[str] = ("report.js",), **values: object) -> str:
+    """A page from its template, with the one style and script and the policy that admits them.
+
+    `scripts` are the files that the script is put together from.
+    """
+    style, script = _resource("report.css"), "".join(map(_resource, scripts))
     return _environment().get_template(template).render(
         style=Markup(style), script=Markup(script), policy=_policy(style, script), **values
     )

@@ -14,6 +14,7 @@ from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, SuiteScores, Task, Trial
 from advisor.data.digest import AnswerKey, digest
+from advisor.decide import conclude
 from advisor.engines.protocol import (
     Constraint,
     Course,
@@ -24,12 +25,14 @@ from advisor.engines.protocol import (
     TokenIds,
 )
 from advisor.errors import AdvisorError, did_you_mean
+from advisor.forecast.figures import how_true
 from advisor.measures.retention import Suite
-from advisor.report.model import Report
+from advisor.report.jsonform import verdict_data
+from advisor.report.model import Basis, Report
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
-from advisor.runner.run import verdict_of
+from advisor.runner.run import case_of
 from advisor.runner.trial import (
     Stages,
     as_prepared,
@@ -196,8 +199,10 @@ def read_report(record: Record, task: Task) -> Report:
         )
         tuned = any(trial.retention is not None for trial in trials)
         base = read_base(record, task=task, journal=journal) if tuned else None
-    verdict = verdict_of(plan, trials, base, whole=not record.run["failed"])
-    return Report(task, trials, verdict, record.run)
+    case = case_of(plan, trials, base, whole=not record.run["failed"])
+    verdict = conclude(case, plan.policy)
+    foreseen = how_true(record.folder, verdict_data(verdict))
+    return Report(task, trials, verdict, record.run, Basis(case, plan.policy), foreseen)
 
 
 def nothing_to_open(record: Record, label: str) -> Opened:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from advisor.core import Policy
@@ -37,8 +37,9 @@ def register(plan: Plan, journal: Journal) -> Registration:
     if stored is None:
         stored = {"hash": digest(rules), "rules": rules, "answers_before": journal.answered()}
         journal.put_stage(STAGE, STAGE, stored)
-    return Registration(stored["hash"], stored["answers_before"],
-                        differences(stored["rules"], rules))
+    # A rule that an earlier advisor did not know stood at what it now is by default.
+    then = {**stored["rules"], "policy": {**_defaults(), **stored["rules"]["policy"]}}
+    return Registration(stored["hash"], stored["answers_before"], differences(then, rules))
 
 
 def rules_of(plan: Plan) -> dict[str, Any]:
@@ -62,6 +63,10 @@ def rules_of(plan: Plan) -> dict[str, Any]:
 def rules_of_policy(policy: Policy) -> dict[str, Any]:
     """Margins, limits, prices and alpha as plain data."""
     return {**asdict(policy), "protect": dict(policy.protect)}
+
+
+def _defaults() -> dict[str, Any]:
+    return {one.name: one.default for one in fields(Policy) if one.default is not MISSING}
 
 
 def differences(

@@ -19,7 +19,9 @@ from advisor.contenders.recipe import fits, varies
 from advisor.core import SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
+from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
+from advisor.report.jsonform import verdict_data
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.limit import Limit
@@ -78,7 +80,7 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
         # Nothing here may differ when the same command is given again.
         described = {**describe(plan), "registration": asdict(registration), "measured": notes,
                      "failed": failed, "skipped": skipped}
-        _write(plan, trials, verdict=verdict, described=described)
+        _write(plan, trials, verdict=verdict, described=described, case=case)
     return Finished(verdict, plan.folder, failed, skipped)
 
 
@@ -196,21 +198,18 @@ def case_of(
     )
 
 
-def verdict_of(
-    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
-) -> Verdict:
-    """The verdict of a run, as `case_of` puts it."""
-    return conclude(case_of(plan, trials, base, whole=whole), plan.policy)
-
-
 def _write(
-    plan: Plan, trials: tuple[Trial, ...], *, verdict: Verdict, described: Mapping[str, Any]
+    plan: Plan, trials: tuple[Trial, ...], *, verdict: Verdict, described: Mapping[str, Any],
+    case: Case,
 ) -> None:
     text = yaml.safe_dump(dict(described), sort_keys=False, allow_unicode=True)
     staged = plan.folder / ".run.yaml.new"
     staged.write_text(text, encoding="utf-8")
     os.replace(staged, plan.folder / "run.yaml")
-    report.write(report.Report(plan.task, trials, verdict, described), plan.folder)
+    foreseen = how_true(plan.folder, verdict_data(verdict))
+    basis = report.Basis(case, plan.policy)
+    report.write(report.Report(plan.task, trials, verdict, described, basis, foreseen),
+                 plan.folder)
     winner = plan.folder / "winner"
     if verdict.winner is None:
         shutil.rmtree(winner, ignore_errors=True)
