@@ -24,6 +24,7 @@ VERBS = {
     "compare": "compare two runs, paired by question, what got worse first",
     "gate": "judge a candidate against a champion, with an exit code for CI",
     "ask": "ask a finished run's winner, or any bundle",
+    "serve": "answer over HTTP as OpenAI's API does, from a version, an alias or a bundle",
     "ship": "re-score a contender as it is packed, and register it as a version",
     "export": "write a tuned contender for peft, vLLM or the hub, if it still answers alike",
     "registry": "versions: list, promote, roll back, trace, verify, erase",
