@@ -26,7 +26,7 @@ VERBS = {
     "ask": "ask a finished run's winner, or any bundle",
     "serve": "answer over HTTP as OpenAI's API does, from a version, an alias or a bundle",
     "ship": "re-score a contender as it is packed, and register it as a version",
-    "export": "write a tuned contender for peft, vLLM or the hub, if it still answers alike",
+    "export": "write a tuned contender for peft, vLLM, Ollama or the hub, if it answers alike",
     "registry": "versions: list, promote, roll back, trace, verify, erase",
     "doctor": "look whether this machine has all that a run needs",
     "completion": "print a completion script for your shell",

@@ -7,6 +7,7 @@ message is answered as `advisor ask` would. docs/serving.md says what else a req
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from contextlib import closing
@@ -43,7 +44,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    from advisor.ship.exporting import exported
+
     _check(options)
+    if told := exported(Path(options.what)):
+        raise AdvisorError(f"{options.what} is an export, which other programs serve",
+                           fix=told["command"])
     try:
         from advisor.serve import app, server
         from advisor.serve.desk import Desk
@@ -106,4 +112,17 @@ def _tell(service: Service, host: str, port: int, *, token: bool) -> None:
     print(f"serving {served.name} ({served.target.id[:12]}, {served.manifest['contender']}) on "
           f"{where}" + ("" if token else ", for this machine alone"))
     print(f"  from openai import OpenAI; OpenAI(base_url={where!r}, api_key="
-          + ("YOUR_TOKEN" if token else "'none'") + ")", flush=True)
+          + ("YOUR_TOKEN" if token else "'none'") + ")")
+    if (served.target.folder / "adapter").is_dir():
+        print(f"  on GPUs, its prompt left to the caller: {_fleet(service)}")
+    sys.stdout.flush()
+
+
+def _fleet(service: Service) -> str:
+    """What serves the adapter with vLLM."""
+    from advisor.ship.fleet import beside_base
+
+    served = service.current
+    rank = json.loads(served.manifest["recipe"])["weights"].get("rank", 0)
+    return beside_base(served.manifest["base"]["name"], served.target.folder / "adapter", rank,
+                       name=served.manifest["task"]["name"])
