@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from advisor.config import TunedWeights
 from advisor.core import PrepareCost
@@ -133,6 +133,16 @@ class Speaker(Protocol):
         ...
 
 
+@runtime_checkable
+class Arriving(Protocol):
+    """Prompts of which more come while the first are being answered: a sequence that grows
+    only when `take` is called."""
+
+    def take(self, beginning: TokenIds, places: int) -> None:
+        """Add at most `places` of those that wait, each of which begins with `beginning`."""
+        ...
+
+
 class Engine(Protocol):
     """One language model, perhaps with an adapter, behind four verbs.
 
@@ -174,7 +184,8 @@ class Engine(Protocol):
 
         An answer ends before the first string of `stop` that follows any text of it.
         `constraints` is empty, or has one for each prompt; raises AdvisorError for one
-        that cannot be kept.
+        that cannot be kept. Where `prompts` are also `Arriving`, an engine that can answers
+        the newcomers beside the others, under the last limit; one that cannot leaves them.
         """
         ...
 
