@@ -226,13 +226,27 @@ class SuiteScores:
     """One retention suite, item by item.
 
     `values` maps item id to its value: 0/1 for `acc`, bits per byte for
-    `bits_per_byte`. `chance` is the accuracy of guessing (0 when not applicable).
+    `bits_per_byte`, nats for each token of a text that the base wrote for `nats_per_token`.
+    `chance` is the accuracy of guessing (0 when not applicable).
     """
 
     suite: str
-    metric: Literal["acc", "bits_per_byte"]
+    metric: Literal["acc", "bits_per_byte", "nats_per_token"]
     chance: float
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reworded:
+    """The untouched base on the items of one suite, asked in two ways that should not matter.
+
+    Both map item id to 0/1; `how` says what was changed between them.
+    """
+
+    suite: str
+    how: str
+    before: Mapping[str, float]
+    after: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,10 +370,28 @@ GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """What rewording alone does to the untouched base on a suite, beside what tuning did.
+
+    `lost` and `gained` are the shares of items that go 1 -> 0 and 0 -> 1 when the base is
+    asked in other words, means over the rewordings; `drop` is the accuracy that this costs
+    it (positive: lost). `excess` is the tuned model's share of lost items less that floor,
+    paired by item, and `above` whether its one-sided 95% lower bound is above 0.
+    """
+
+    lost: float
+    gained: float
+    drop: Measure
+    excess: Measure
+    above: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteChange:
     """Base minus tuned on one suite, paired by item (positive: something was lost).
 
-    For `bits_per_byte` the drop is tuned minus base, so positive is again a loss.
+    For `bits_per_byte` and `nats_per_token` the drop is tuned minus base, so positive is
+    again a loss; in nats it is the KL divergence of the tuned model from the base.
     `lost` and `gained` count items that went 1 -> 0 and 0 -> 1. `upper` and `lower` are
     one-sided 95% bounds of the drop; a suite without a `margin` is not gated alone.
     """
@@ -375,6 +407,7 @@ class SuiteChange:
     lost: int
     gained: int
     lower: float = float("nan")
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, slots=True)

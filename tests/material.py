@@ -16,7 +16,7 @@ from advisor.core import Example, PrepareCost, Task
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
-from advisor.engines.protocol import Constraint, Course, Generation, TokenIds
+from advisor.engines.protocol import Constraint, Course, Generation, Sampling, TokenIds
 from advisor.runner.plan import Plan
 from advisor.yamlfiles import load
 
@@ -134,8 +134,11 @@ class Listening(FakeEngine):
 
     def generate(
         self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = (),
-        constraints: Sequence[Constraint] = (),
+        sampling: Sampling | None = None, constraints: Sequence[Constraint] = (),
     ) -> Any:
+        if sampling is not None:  # text of the base's own is no answer
+            yield from FakeEngine.generate(self, prompts, max_tokens=max_tokens)
+            return
         said: tuple[int, Generation]
         # Named, because a dataclass with slots is not the class that `super()` remembers.
         for said in FakeEngine.generate(

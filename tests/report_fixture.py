@@ -23,6 +23,7 @@ from advisor.core import (
     Grade,
     Material,
     Measure,
+    Noise,
     MoreRows,
     Outcome,
     Outlook,
@@ -348,7 +349,10 @@ def _forgetting(drop: float) -> Forgetting:
         0,
         0,
     )
-    return Forgetting(pooled, (*suites, bits))
+    nats = replace(bits, suite="own_text", metric="nats_per_token")
+    floor = Noise(0.024, 0.031, Measure(-0.007, -0.02, 0.006, 800),
+                  Measure(drop - 0.024, drop - 0.05, drop, 800), above=drop > 0.05)
+    return Forgetting(replace(pooled, noise=floor), (*suites, bits, nats))
 
 
 def _comparison(best: Trial, other: Trial) -> Comparison:

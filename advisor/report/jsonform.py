@@ -167,6 +167,7 @@ def _change(change: SuiteChange) -> dict[str, Any]:
         "state": change.state,
         "lost": change.lost,
         "gained": change.gained,
+        **({"noise": _plain(asdict(change.noise))} if change.noise else {}),
     }
 
 

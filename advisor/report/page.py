@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from advisor.core import Forgetting
 from advisor.report.audit import audit
+from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
 from advisor.report.lookups import HEADS, lookups
@@ -100,6 +101,7 @@ def _evidence(report: Report) -> dict[str, object]:
         "unchanged": unchanged_sentence(report),
         "forgetting": forgetting_panels(report),
         "bits": bits_panels(report),
+        "detectors": detectors(report),
         "tuned": sum(isinstance(one.forgetting, Forgetting) for one in ranked(report.verdict)),
         "contrasts": contrasts(report),
         "method": shared_method(report),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from advisor.core import Counts, Policy, PrepareCost, SuiteScores
+from advisor.core import Counts, Policy, PrepareCost, Reworded, SuiteScores
 from advisor.decide import Case
 from advisor.errors import AdvisorError
 from advisor.measures.cost import Work
@@ -51,6 +51,7 @@ def keep(journal: Journal, ledger: Ledger) -> None:
             "floor": case.floor,
             "final": case.final,
             "seed": case.seed,
+            "reworded": [asdict(one) for one in case.reworded],
         },
     })
 
@@ -88,6 +89,7 @@ def recall(folder: Path) -> Ledger:
             floor=case["floor"],
             final=case["final"],
             seed=case["seed"],
+            reworded=tuple(Reworded(**one) for one in case.get("reworded", ())),
         ),
         Policy(**stored["policy"]),
         Registration(**{**registered, "changed": changed}),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from advisor.config import LoraWeights, Recipe, Settings
 from advisor.contenders.composed import Tools
-from advisor.core import PrepareCost, SuiteScores, Task, Trial
+from advisor.core import PrepareCost, Task, Trial
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines.protocol import (
     Constraint,
@@ -29,14 +29,16 @@ from advisor.report.model import Report
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
-from advisor.runner.run import verdict_of
+from advisor.runner.run import Base, verdict_of
 from advisor.runner.trial import (
     Stages,
     as_prepared,
     base_key,
     base_retention,
+    base_reworded,
     looked_up,
     retention_stage,
+    reworded_stage,
     scored,
     trial_of,
 )
@@ -172,13 +174,19 @@ def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> T
     return trial
 
 
-def read_base(record: Record, *, task: Task, journal: Journal) -> dict[str, SuiteScores]:
-    """The untouched base on the run's suites; Missing when the journal lacks it."""
+def read_base(record: Record, *, task: Task, journal: Journal) -> Base:
+    """The untouched base on the run's suites; Missing when the journal lacks it.
+
+    A run of an advisor that did not ask the base in other words has no such answers.
+    """
     plan = record.plan(task)
     stage = retention_stage(base_key(plan), [suite.digest for suite in plan.suites])
     if journal.stage(stage) is None:
         raise _missing(record.folder, "the base's retention")
-    return base_retention(plan, journal)
+    scores = base_retention(plan, journal)
+    if journal.stage(base_key(plan).stage(reworded_stage(plan.suites))) is None:
+        return Base(scores)
+    return Base(scores, base_reworded(plan, journal, scores))
 
 
 def read_report(record: Record, task: Task) -> Report:
