@@ -265,6 +265,62 @@ class Retrieved:
     oracle: Mapping[str, float]
 
 
+IndexState = Literal["before", "after", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshAnswers:
+    """What a contender answers once facts have changed, with its index in one state.
+
+    `index`: the documents before the change, after it, or both beside each other. `changed`
+    maps a changed row to (credit against the new answers, credit against the old ones),
+    `unchanged` a row whose fact is the same to its credit.
+    """
+
+    index: IndexState
+    changed: Mapping[str, tuple[float, float]]
+    unchanged: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Answers about facts of which some changed on `date`; the weights are as they were.
+
+    A contender that reads nothing has answers of one state, `before`. `groups` maps each
+    row to its source.
+    """
+
+    date: str
+    answers: tuple[FreshAnswers, ...]
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LeakSide:
+    """Rows put to tuned weights by somebody who holds the question and, to test it, the answer.
+
+    `fall` maps a row to the base's loss on its answer less the tuned model's, in nats per
+    token. `given` maps it to 1 when greedy decoding from the first half of the question
+    gives the whole answer, and 0 otherwise.
+    """
+
+    fall: Mapping[str, float]
+    given: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """What tuned weights give away: rows they were tuned on beside rows they were not.
+
+    `power` is the same for an adapter that was made to learn its rows by heart: a test that
+    does not find that one finds nothing.
+    """
+
+    tuned_on: LeakSide
+    held_out: LeakSide
+    power: Leakage | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
     """USD for a million tokens of a model that is paid by the token."""
@@ -310,7 +366,8 @@ class Trial:
 
     `retention` is None when the weights are the untouched base ("unchanged by
     construction"); otherwise suite name to scores. `prices` is None for what runs on the
-    measuring machine, `retrieved` None for what retrieves nothing.
+    measuring machine, `retrieved` None for what retrieves nothing, `fresh` None where no
+    facts were changed, `leakage` None where it was not tested.
     """
 
     contender: str
@@ -323,6 +380,8 @@ class Trial:
     axes: Mapping[str, str]
     prices: TokenPrices | None = None
     retrieved: Retrieved | None = None
+    fresh: Freshness | None = None
+    leakage: Leakage | None = None
 
 
 # --------------------------------------------------------------- what is decided
@@ -344,7 +403,9 @@ class Cost:
 
     `usd_per_1k` is the serving cost of 1,000 calls at the measured throughput;
     `usd_per_1k_all_in` adds `fixed_usd`, spread over the calls of the horizon: labelling,
-    preparing, and doing it again `retunes` and `reindexes` times.
+    preparing, and doing it again `retunes` and `reindexes` times. `stale_before` is the
+    measured share of changed facts that are answered as they were, nothing renewed, and
+    `stale_after` that with a renewed index; None where it was not measured.
     """
 
     usd_per_1k: float
@@ -364,6 +425,8 @@ class Cost:
     retunes: int = 0
     reindexes: int = 0
     usd_tokens: float | None = None
+    stale_before: float | None = None
+    stale_after: float | None = None
 
 
 GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]

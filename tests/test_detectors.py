@@ -55,13 +55,16 @@ def beside(lost: int, floor: int):
 
 def test_what_rewording_flips_as_well_is_within_the_floor():
     noise = beside(lost=6, floor=8).pooled.noise
-    assert noise is not None and not noise.above
-    assert noise.lost == pytest.approx(0.04) and noise.excess.value == pytest.approx(-0.01)
+    assert noise is not None
+    assert not noise.above
+    assert noise.lost == pytest.approx(0.04)
+    assert noise.excess.value == pytest.approx(-0.01)
 
 
 def test_what_tuning_alone_flips_is_above_the_floor():
     noise = beside(lost=30, floor=8).pooled.noise
-    assert noise is not None and noise.above
+    assert noise is not None
+    assert noise.above
     assert noise.excess.low > 0
     assert noise.drop.low < 0.04 < noise.drop.high
 
@@ -117,7 +120,8 @@ def test_the_base_is_asked_in_other_words_and_paired_with_itself(tmp_path):
     known = measure(engine, [mine])
     odd, prompt = reworded(engine, [mine], known)
     assert (prompt.how, odd.how) == ("prompt", "odd")
-    assert set(prompt.after.values()) == {1.0} and set(odd.after.values()) == {0.0}
+    assert set(prompt.after.values()) == {1.0}
+    assert set(odd.after.values()) == {0.0}
     assert prompt.before == odd.before == known["mine"].values
 
 
@@ -143,7 +147,8 @@ def test_rewordings_that_are_none_are_refused_with_an_example(tmp_path, given):
 def test_the_base_gives_its_own_text_its_entropy():
     engine = Knowing()
     texts = owntext.write(engine)
-    assert len(texts) == owntext.TEXTS and texts[0].opening == owntext.OPENINGS[0]
+    assert len(texts) == owntext.TEXTS
+    assert texts[0].opening == owntext.OPENINGS[0]
     found = owntext.measure(engine, [owntext.OwnText("A", " one")])
     assert (found.metric, found.values) == ("nats_per_token", {"text-00": 0.25})
 
@@ -155,7 +160,8 @@ def test_nats_above_the_base_are_the_divergence_and_are_shown():
 
     found = forgetting(nats(3.0), nats(3.2), POLICY, seed=0)
     [moved] = [one for one in found.suites if one.metric == "nats_per_token"]
-    assert moved.drop.value == pytest.approx(0.2) and moved.state == "shown"
+    assert moved.drop.value == pytest.approx(0.2)
+    assert moved.state == "shown"
     held = forgetting(nats(3.0), nats(3.2), replace(POLICY, protect={"own_text": 0.1}), seed=0)
     assert "nats for a token of the protected suite own_text rose by 0.200" in forgetting_bars(
         held)[0]
@@ -186,4 +192,5 @@ def test_the_report_puts_the_floor_and_the_nats_beside_each_tuned_contender():
     assert [line[0] for line in floor.lines] == [line[0] for line in moved.lines]
     assert {line[-1] for line in floor.lines} <= {"above the floor", "within the floor"}
     for text in (html(report), markdown(report)):
-        assert "Beside the noise floor" in text and "How far the weights moved" in text
+        assert "Beside the noise floor" in text
+        assert "How far the weights moved" in text

@@ -160,6 +160,8 @@ def _work(done: Sequence[Work]) -> Work:
         tokens_out=mean([one.tokens_out for one in done]),
         latencies_ms=tuple(value for one in done for value in one.latencies_ms),
         peak_memory_mib=max(one.peak_memory_mib for one in done),
+        stale_before=done[0].stale_before,
+        stale_after=done[0].stale_after,
         prepare=PrepareCost(
             seconds=mean([one.seconds for one in prepares]),
             tokens_trained=prepares[0].tokens_trained,

@@ -31,6 +31,7 @@ from advisor.report.rows import rows_data, worst_rows
 from advisor.report.scatter import drawable, front, marker, scatter
 from advisor.report.svg import picture
 from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
+from advisor.report.trust import trust
 from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
 
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
@@ -102,6 +103,7 @@ def _evidence(report: Report) -> dict[str, object]:
         "forgetting": forgetting_panels(report),
         "bits": bits_panels(report),
         "detectors": detectors(report),
+        "trust": trust(report),
         "tuned": sum(isinstance(one.forgetting, Forgetting) for one in ranked(report.verdict)),
         "contrasts": contrasts(report),
         "method": shared_method(report),

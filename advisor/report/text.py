@@ -13,6 +13,7 @@ from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import Report, level, ranked, visible
 from advisor.report.outlook import Sheet, sheets
 from advisor.report.tables import Cell, standings_table
+from advisor.report.trust import trust
 from advisor.report.wording import (
     GATE_WORDS,
     UNIT_WORDS,
@@ -38,6 +39,7 @@ def markdown(report: Report) -> str:
         *_outlook(report),
         "### Forgetting",
         *_forgetting(report),
+        *_sheets(trust(report)),
         "### How it was measured",
         _measured(report),
     ]

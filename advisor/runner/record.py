@@ -26,6 +26,8 @@ from advisor.engines.protocol import (
 from advisor.errors import AdvisorError, did_you_mean
 from advisor.measures.retention import Suite
 from advisor.report.model import Report
+from advisor.runner import leaks
+from advisor.runner.fresh import recalled, stage_of
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
@@ -171,6 +173,12 @@ def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> T
     trial = replace(trial, retrieved=looked_up(identity, recipe, opened, stages=stages))
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(identity, opened, stages=stages))
+    if changed := record.run.get("changed_facts"):
+        stage = stage_of(identity, changed["digest"])
+        trial = replace(trial, fresh=recalled(stage, journal))
+    if record.run.get("leakage"):
+        stage = leaks.leak_stage(identity, stages.plan)
+        trial = replace(trial, leakage=leaks.recalled(stage, journal))
     return trial
 
 

@@ -20,6 +20,7 @@ from advisor.core import Reworded, SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.measures.marks import marks
+from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.plan import Plan, Watch, describe
@@ -74,7 +75,9 @@ def run(plan: Plan, watch: Watch) -> Finished:
         verdict = conclude(case, plan.policy)
         keep(journal, Ledger(plan.task.name, plan.task.title, case, plan.policy, registration))
         # Nothing here may differ when the same command is given again.
-        described = {**describe(plan), "registration": asdict(registration), "measured": notes,
+        tested = {"leakage": True} if plan.leakage else {}
+        described = {**describe(plan), **changed_facts(plan), **tested,
+                     "registration": asdict(registration), "measured": notes,
                      "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described)
     return Finished(verdict, plan.folder, failed, skipped)

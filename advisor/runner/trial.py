@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,12 @@ from advisor.measures import owntext, retention, rewording
 from advisor.measures.owntext import OwnText
 from advisor.measures.retention import Suite
 from advisor.measures.scorers import grade
-from advisor.runner import lookup
+from advisor.runner import fresh, leaks, lookup
 from advisor.runner.contention import watched
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
+from advisor.runner.stages import Stages, base_key
 from advisor.ship.bundle import digests
 
 
@@ -68,20 +69,15 @@ def run_trial(
     trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
     if isinstance(recipe.weights, LoraWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
+    if seed == plan.seed:
+        trial = replace(trial, fresh=fresh.freshness(key, settled, opened, stages=stages))
+    if seed == plan.seed and plan.leakage and trial.retention is not None:
+        trial = replace(trial, leakage=leaks.leaks(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
              "made_from": made_from, "busy_with_other_work": others}
     if prepared["found"]:
         notes["chosen_on_dev"] = prepared["found"]
     return trial, notes
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """What every stage of a trial works with."""
-
-    plan: Plan
-    journal: Journal
-    watch: Watch
 
 
 def as_prepared(key: AnswerKey, files: Mapping[str, str]) -> AnswerKey:
@@ -339,11 +335,6 @@ def _of_base(
         journal.put_stage(stage, short, stored, contender="base")
     plan.shared[stage] = stored
     return stored
-
-
-def base_key(plan: Plan) -> AnswerKey:
-    """The identity of the untouched base on suites: no task and no seed is part of it."""
-    return AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", plan.code)
 
 
 def retention_stage(key: AnswerKey, suites: Sequence[str]) -> str:
