@@ -132,7 +132,8 @@ def _fact(line: bytes, rows: Mapping[str, tuple[str, Example]], task: Task) -> C
         for texts in lists.values()
     ):
         raise ValueError("`targets` must be a list of at least one text")
-    after = replace(before, **{key: tuple(texts) for key, texts in lists.items()})
+    after = replace(before, targets=tuple(lists.get("targets", before.targets)),
+                    facts=tuple(lists.get("facts", before.facts)))
     check_targets(after, task.scorer)
     graded = "facts" if before.facts else "targets"
     if shared := set(getattr(before, graded)) & set(getattr(after, graded)):

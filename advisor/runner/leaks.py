@@ -54,9 +54,9 @@ def leaks(key: AnswerKey, opened: Opened, *, stages: Stages) -> Leakage:
     material = stages.plan.task.material
     train, dev = (asked(rows, instruction) for rows in (material.train, material.dev))
     base = _base_losses([*train, *dev], stages=stages)
-    found = Leakage(*(leakage.side(system.engine, rows, base) for rows in (train, dev)))
+    tested = [leakage.side(system.engine, rows, base) for rows in (train, dev)]
     stages.watch.advance()
-    found = replace(found, power=_power(instruction, stages=stages))
+    found = Leakage(tested[0], tested[1], power=_power(instruction, stages=stages))
     stages.watch.advance()
     stages.journal.put_stage(stage, "leakage", asdict(found), contender=key.contender)
     return found
@@ -120,9 +120,9 @@ def by_heart(plan: Plan, instruction: str) -> Leakage:
     base.tune(course, BY_HEART, folder=folder / "adapter", seed=plan.seed)
     tuned: Engine = base.with_adapter(folder / "adapter")
     before = leakage.losses(base, [*train, *dev])
-    found = Leakage(*(leakage.side(tuned, rows, before) for rows in (train, dev)))
+    tested = [leakage.side(tuned, rows, before) for rows in (train, dev)]
     shutil.rmtree(folder, ignore_errors=True)
-    return found
+    return Leakage(tested[0], tested[1])
 
 
 def _lessons(rows: Sequence[Asked]) -> tuple[Lesson, ...]:

@@ -32,10 +32,9 @@ from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
 from advisor.runner.run import Base, verdict_of
+from advisor.runner.stages import Stages, base_key
 from advisor.runner.trial import (
-    Stages,
     as_prepared,
-    base_key,
     base_retention,
     base_reworded,
     looked_up,
