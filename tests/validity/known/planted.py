@@ -29,6 +29,7 @@ from .bench import Bench, Row, engine_of, files_of, taught, tuned_recipe
 ACCURACY = ("general_knowledge", "everyday_physics", "grammar", "last_word")
 SEEDS, DOSES = (0, 1, 2, 3), (1, 3, 10, 30)
 REPLAYS = 200
+LOST = 3  # wrong answers in a pilot: too few to tell, enough to compute from
 
 
 def dosed(bench: Bench, dose: int, *, seed: int = 0, rehearsal: bool = True) -> str:
@@ -192,7 +193,7 @@ def planted_row(bench: Bench) -> Iterator[Row]:
     looked = Looked(replace(task, material=planted), _places(task, near))
     [finding] = near_copies(looked)
     yield Row("a test item planted in train with a word more", "flagged by `advisor check`",
-              finding.what, finding.state != "ok", True)
+              finding.what, finding.severity in ("warn", "stop"), True)
 
 
 def _places(task: Task, near: Example) -> dict[str, str]:
@@ -212,10 +213,10 @@ def planted_effect(bench: Bench) -> Iterator[Row]:
         return whole[None], np.where(dice.random(many) < share, 0.0, whole)[None]
 
     for share in (0.05, 0.15):
-        pilot = pair(4000, share)
-        gap = difference(*(one[:, :150] for one in _exactly(pilot, share)), np.arange(150),
-                         alpha=0.05)
-        wanted = rows_to_decide(gap, 0.0, level=0.025) or 150
+        pilot = _exactly(right, round(LOST / share))
+        gap = difference(*pilot, np.arange(pilot[0].shape[1]), alpha=0.05)
+        wanted = rows_to_decide(gap, 0.0, level=0.025)
+        assert wanted is not None, "the pilot is too small to tell"
         told = [p_greater(difference(*pair(wanted, share), np.arange(wanted), alpha=0.05), 0.0)
                 <= 0.025 for _ in range(400)]
         yield Row(f"planted effect: {share:.0%} of real answers made wrong",
@@ -227,13 +228,12 @@ def planted_effect(bench: Bench) -> Iterator[Row]:
               not any(false), True)
 
 
-def _exactly(
-    pilot: tuple[np.ndarray, np.ndarray], share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """150 rows of the pilot of which exactly the share lost what they had."""
-    whole = pilot[0]
+def _exactly(right: np.ndarray, many: int) -> tuple[np.ndarray, np.ndarray]:
+    """A pilot of so many of the answers, of which LOST lost the mean credit of all."""
+    whole = np.resize(right, many)[None]
     spoilt = whole.copy()
-    spoilt[:, :150][:, : max(1, round(share * 150))] = 0.0
+    whole[:, :LOST] = right[right > 0].mean()
+    spoilt[:, :LOST] = 0.0
     return whole, spoilt
 
 
