@@ -632,8 +632,9 @@ class Settings(Strict):
         5, description="Calls made one at a time to measure latency."
     )
     retention: tuple[str, ...] = Field(
-        ("general_knowledge", "everyday_physics", "grammar", "last_word", "plain_text"),
-        description="Suites under evals/retention/, or any lm-eval task name.",
+        ("general_knowledge", "everyday_physics", "grammar", "last_word", "plain_text", "own_text"),
+        description="Suites under evals/retention/, any lm-eval task name, or `own_text`: the "
+        "KL divergence from the base, on text that the base writes.",
     )
     oracle_probe: Annotated[int, Field(ge=0)] = Field(
         60, description="Test rows, evenly spread, that contenders which read are asked again "

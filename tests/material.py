@@ -136,6 +136,9 @@ class Listening(FakeEngine):
         self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = (),
         sampling: Sampling | None = None, constraints: Sequence[Constraint] = (),
     ) -> Any:
+        if sampling is not None:  # text of the base's own is no answer
+            yield from FakeEngine.generate(self, prompts, max_tokens=max_tokens)
+            return
         said: tuple[int, Generation]
         # Named, because a dataclass with slots is not the class that `super()` remembers.
         for said in FakeEngine.generate(

@@ -26,6 +26,7 @@ from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.factorial import cells
 from advisor.core import Task, Verdict
 from advisor.data.task import load_task
+from advisor.data.versions import need_version
 from advisor.engines.openai import endpoint
 from advisor.errors import AdvisorError, did_you_mean
 from advisor.forecast.figures import FILE as PLAN
@@ -57,6 +58,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="default: seed of advisor.yaml")
     add("--seeds", type=int, default=1, metavar="N",
         help="measure contenders that the seed can change at N seeds (default: 1)")
+    add("--freshness", action="store_true",
+        help="ask about facts that changed too (versions/ of the task), with old and new documents")
+    add("--leakage", action="store_true",
+        help="test tuned contenders for membership and extraction of their training rows")
     add("--model", help="default: model of advisor.yaml")
     add("--out", type=Path, metavar="DIR", help="default: reports/; one folder a task in it")
     add("--engine", choices=["transformers", "fake"], default="transformers",
@@ -193,6 +198,9 @@ def _plan(
         data={name: sha for name, sha in digests(folder).items()
               if name.endswith((".jsonl", ".yaml", ".md", ".txt"))},
         seeds=options.seeds,
+        # Its rows are named by id, whatever the limit leaves out.
+        version=need_version(folder, load_task(folder)) if options.freshness else None,
+        leakage=options.leakage,
     )
 
 

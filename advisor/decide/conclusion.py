@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from advisor.core import Policy, SeedSpread, Standing, SuiteScores, Verdict
+from advisor.core import Policy, Reworded, SeedSpread, Standing, SuiteScores, Verdict
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
@@ -28,7 +28,8 @@ class Case:
     `groups` gives each item's source, in the order of every trial's credits; `slices` maps
     a column to each item's value. Trials of one contender stand together, the seed that
     ships first. `cells` gives the factors of contenders that are cells of a factorial. `base`
-    are the untouched base's retention scores, `seed` draws redraws.
+    are the untouched base's retention scores, `reworded` the same asked in other words, `seed`
+    draws redraws.
     """
 
     primary: str
@@ -40,6 +41,7 @@ class Case:
     final: bool
     seed: int
     cells: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reworded: tuple[Reworded, ...] = ()
 
     def first_seeds(self) -> Case:
         """The same case with one system a contender: the one that would ship."""
@@ -59,7 +61,8 @@ def conclude(case: Case, policy: Policy) -> Verdict:
     by_name = {name: list(found) for name, found in
                groupby(case.trials, key=lambda one: one.contender)}
     standings = tuple(
-        standing_of(found, codes, policy, case.base, primary=case.primary, seed=case.seed)
+        standing_of(found, codes, policy, case.base, primary=case.primary, seed=case.seed,
+                    reworded=case.reworded)
         for found in by_name.values()
     )
     for place in standings:

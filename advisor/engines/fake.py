@@ -69,7 +69,8 @@ class FakeEngine:
     ) -> Iterable[tuple[int, Generation]]:
         limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
         for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
-            turns = _TURN.findall("".join(map(chr, prompt)))
+            text = "".join(map(chr, prompt))
+            turns = _TURN.findall(text) or [("user", text)]
             text = stops.cut(self._say(turns)[: limit * 4], stop)
             if constraints:
                 text = _held(text, constraints[index])

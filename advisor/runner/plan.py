@@ -14,6 +14,7 @@ from advisor.config import Recipe, Settings
 from advisor.contenders.composed import Tools
 from advisor.core import Policy, Task
 from advisor.data.digest import digest
+from advisor.data.versions import Version
 from advisor.measures.retention import Suite
 
 PACKAGES = (
@@ -47,6 +48,10 @@ class Plan:
     shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # The identity of what computes; that of a finished run when the run is only read.
     code: str = field(default_factory=lambda: code_digest())
+    # A later version of the task's facts, which contenders are asked about as well.
+    version: Version | None = None
+    # Whether tuned weights are asked for the rows they were tuned on.
+    leakage: bool = False
 
     @property
     def policy(self) -> Policy:

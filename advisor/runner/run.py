@@ -16,18 +16,25 @@ import yaml
 from advisor import report
 from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import fits, varies
-from advisor.core import SuiteScores, Trial, Verdict
+from advisor.core import Reworded, SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
+from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
-from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
+from advisor.runner.trial import (
+    base_retention,
+    base_reworded,
+    folder_name,
+    is_prepared,
+    run_trial,
+)
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 
 log = logging.getLogger(__name__)
@@ -73,12 +80,15 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
         base = None
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
-            base = base_retention(plan, journal)
+            scores = base_retention(plan, journal)
+            base = Base(scores, base_reworded(plan, journal, scores))
         case = case_of(plan, trials, base, whole=not failed)
         verdict = conclude(case, plan.policy)
         keep(journal, Ledger(plan.task.name, plan.task.title, case, plan.policy, registration))
         # Nothing here may differ when the same command is given again.
-        described = {**describe(plan), "registration": asdict(registration), "measured": notes,
+        tested = {"leakage": True} if plan.leakage else {}
+        described = {**describe(plan), **changed_facts(plan), **tested,
+                     "registration": asdict(registration), "measured": notes,
                      "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described, case=case)
     return Finished(verdict, plan.folder, failed, skipped)
@@ -177,8 +187,16 @@ def _said(trial: Trial) -> str:
     return f"{sum(credits) / len(credits):.3f}" if credits else "nothing could be graded"
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The untouched base on the retention suites, as they are and in other words."""
+
+    scores: Mapping[str, SuiteScores]
+    reworded: tuple[Reworded, ...] = ()
+
+
 def case_of(
-    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
+    plan: Plan, trials: tuple[Trial, ...], base: Base | None, *, whole: bool
 ) -> Case:
     """What a verdict is made from; `whole` is False when a contender could not be measured."""
     task = plan.task
@@ -190,7 +208,8 @@ def case_of(
         slices={column: tuple(values[example.question.id] for example in task.test)
                 for column, values in task.slices.items()},
         trials=tuple(marks(trial) for trial in trials),
-        base=base,
+        base=base.scores if base else None,
+        reworded=base.reworded if base else (),
         floor=floors[0] if floors else None,
         final=plan.final and whole,
         seed=plan.seed,

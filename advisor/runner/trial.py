@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from advisor.core import (
     Probe,
     Question,
     Retrieved,
+    Reworded,
     Row,
     SuiteScores,
     System,
@@ -31,13 +32,16 @@ from advisor.core import (
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines import memory
 from advisor.errors import AdvisorError
-from advisor.measures import retention
+from advisor.measures import owntext, retention, rewording
+from advisor.measures.owntext import OwnText
+from advisor.measures.retention import Suite
 from advisor.measures.scorers import grade
-from advisor.runner import lookup
+from advisor.runner import fresh, leaks, lookup
 from advisor.runner.contention import watched
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
+from advisor.runner.stages import Stages, base_key
 from advisor.ship.bundle import digests
 
 
@@ -66,6 +70,10 @@ def run_trial(
     trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
     if isinstance(recipe.weights, TunedWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
+    if seed == plan.seed:
+        trial = replace(trial, fresh=fresh.freshness(key, settled, opened, stages=stages))
+    if seed == plan.seed and plan.leakage and trial.retention is not None:
+        trial = replace(trial, leakage=leaks.leaks(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
              "made_from": made_from, "busy_with_other_work": others}
     if prepared["found"]:
@@ -76,15 +84,6 @@ def run_trial(
 def is_prepared(name: str, recipe: Recipe, seed: int, plan: Plan, journal: Journal) -> bool:
     """Whether the journal holds what a contender is made of."""
     return journal.stage(_identity(name, recipe, plan, seed=seed).stage("prepare")) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """What every stage of a trial works with."""
-
-    plan: Plan
-    journal: Journal
-    watch: Watch
 
 
 def as_prepared(key: AnswerKey, files: Mapping[str, str]) -> AnswerKey:
@@ -265,7 +264,9 @@ def retention_of(
         journal.put_stage(stage, "retention", stored, contender=key.contender)
     if stored is None:
         assert opened.engine is not None, "a tuned contender has an engine"
-        scores = retention.measure(opened.engine, plan.suites)
+        scores = retention.measure(
+            opened.engine, plan.suites, own_text=own_text(plan, journal)
+        )
         stored = {name: asdict(suite) for name, suite in scores.items()}
         journal.put_stage(stage, "retention", stored, contender=key.contender)
     plan.shared[stage] = stored
@@ -319,9 +320,46 @@ def base_retention(plan: Plan, journal: Journal) -> dict[str, SuiteScores]:
     return retention_of(base_key(plan), opened, plan=plan, journal=journal)
 
 
-def base_key(plan: Plan) -> AnswerKey:
-    """The identity of the untouched base on suites: no task and no seed is part of it."""
-    return AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", plan.code)
+def own_text(plan: Plan, journal: Journal) -> tuple[OwnText, ...]:
+    """What the base writes for the suite of that name; nothing where it is not measured."""
+    if all(suite.name != owntext.NAME for suite in plan.suites):
+        return ()
+    stored = _of_base(
+        f"own text {owntext.DIGEST}", "own text", plan=plan, journal=journal,
+        make=lambda: {"texts": [asdict(one) for one in owntext.write(plan.tools.engine)]},
+    )
+    return tuple(OwnText(**one) for one in stored["texts"])
+
+
+def base_reworded(
+    plan: Plan, journal: Journal, known: Mapping[str, SuiteScores]
+) -> tuple[Reworded, ...]:
+    """The base asked in other words; `known` are its scores on the suites as they are."""
+    stored = _of_base(
+        reworded_stage(plan.suites), "reworded", plan=plan, journal=journal,
+        make=lambda: {"reworded": [asdict(one) for one in rewording.reworded(
+            plan.tools.engine, plan.suites, known)]},
+    )
+    return tuple(Reworded(**one) for one in stored["reworded"])
+
+
+def reworded_stage(suites: Sequence[Suite]) -> str:
+    """What `base_reworded` is kept as, among the stages of the base."""
+    return "reworded " + digest([suite.digest for suite in suites])
+
+
+def _of_base(
+    kind: str, short: str, *, plan: Plan, journal: Journal,
+    make: Callable[[], Mapping[str, Any]],
+) -> Mapping[str, Any]:
+    """A stage of the untouched base, the same for every task of a command."""
+    stage = base_key(plan).stage(kind)
+    stored = journal.stage(stage)
+    if stored is None:
+        stored = plan.shared[stage] if stage in plan.shared else make()
+        journal.put_stage(stage, short, stored, contender="base")
+    plan.shared[stage] = stored
+    return stored
 
 
 def retention_stage(key: AnswerKey, suites: Sequence[str]) -> str:

@@ -105,7 +105,17 @@ def _forgetting(facts: Facts) -> list[str]:
     pooled = found["pooled"]
     return [f"Forgetting: the loss of retention accuracy is {_points(pooled['drop']['value'])} "
             f"points (negative: a gain; upper bound {_points(pooled['upper'])}, margin "
-            f"{_points(pooled['margin'])}; {pooled['state']}).", ""]
+            f"{_points(pooled['margin'])}; {pooled['state']}).", "", *_given_away(facts)]
+
+
+def _given_away(facts: Facts) -> list[str]:
+    found = facts.leakage
+    if not found:
+        return ["What the weights give away of their training rows was not tested.", ""]
+    seen, unseen = (_points(found[side]["value"]) for side in ("extracted", "guessed"))
+    return [f"Training rows: {found['state']} by membership (area under the curve "
+            f"{_f(found['auc']['value'], 2)}) and extraction from half a question "
+            f"({seen}% of rows, {unseen}% of rows never seen).", ""]
 
 
 def _limits(facts: Facts) -> list[str]:

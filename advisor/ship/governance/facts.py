@@ -90,6 +90,12 @@ class Facts:
         found = self.verdict.get("slices", ())
         return [one for one in found if one["contender"] == self.contender]
 
+    @property
+    def leakage(self) -> Mapping[str, Any]:
+        """What the weights give away of their rows, if it was tested; otherwise nothing."""
+        found: Mapping[str, Any] = self.verdict.get("leakage", {}).get(self.contender, {})
+        return found
+
 
 def training(run: Mapping[str, Any], cost: PrepareCost, declared: GovernanceFile) -> Training:
     """What tuning took; the base's parameters are counted where its files are here."""
