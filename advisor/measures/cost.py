@@ -112,7 +112,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
 
         rows learnt x price of a label x (1 + retunes x share of the facts that changed)
         + price per second x (tuning x (1 + retunes) + other preparation x (1 + reindexes))
-        + what a paid teacher took x (1 + retunes)
+        + what a paid teacher took x token_price x (1 + retunes)
 
     What holds facts is renewed before `stale_share` of the answers are stale on average:
     the index of a contender that reads, the weights of a tuned one that does not. Where it
@@ -130,8 +130,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
             fix="correct calls_per_month, horizon_months or utilisation in advisor.yaml",
         )
     tuned = measured.tuning_seconds > 0
-    reads = axes.get("retrieval", "none") not in READS_NOTHING
-    by_index, by_learning = _going_stale(measured, tuned=tuned, reads=reads)
+    by_index, by_learning = going_stale(measured, axes=axes)
     months = renewal_months(policy.churn_per_month * by_learning, policy.stale_share)
     by_facts = _again(policy.horizon_months, months)
     retunes = by_facts + _again(policy.horizon_months, policy.base_replaced_months or inf)
@@ -144,7 +143,7 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     other = max(0.0, measured.prepare_seconds - measured.tuning_seconds)
     fixed = policy.usd_per_label * measured.rows_learnt * (1 + by_facts * changed)
     fixed += per_second * (measured.tuning_seconds * (1 + retunes) + other * (1 + reindexes))
-    fixed += measured.usd_paid * (1 + retunes)
+    fixed += measured.usd_paid * policy.token_price * (1 + retunes)
     serving = measured.usd_tokens
     if serving is None:
         serving = per_second * measured.seconds_per_call / policy.utilisation * 1000
@@ -156,8 +155,10 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
     )
 
 
-def _going_stale(measured: Cost, *, tuned: bool, reads: bool) -> tuple[float, float]:
+def going_stale(measured: Cost, *, axes: Mapping[str, str]) -> tuple[float, float]:
     """The shares of changed facts that go stale in an index, and in what was learnt."""
+    tuned = measured.tuning_seconds > 0
+    reads = axes.get("retrieval", "none") not in READS_NOTHING
     before, after = measured.stale_before, measured.stale_after
     if reads:
         index = 1.0 if before is None else before
