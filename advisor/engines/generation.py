@@ -116,7 +116,11 @@ def write(
     model: Any, prompts: Sequence[TokenIds], limits: Sequence[int], rules: Rules,
     *, beginning: Beginning = layout.NOTHING,
 ) -> Iterator[tuple[int, Decoded]]:
-    """Yield (index, Decoded) for every prompt as it is done. All begin with `beginning`."""
+    """Yield (index, Decoded) for every prompt as it is done. All begin with `beginning`.
+
+    Raises ValueError unless there is one limit for each prompt."""
+    if len(limits) != len(prompts):
+        raise ValueError(f"{len(limits)} limits for {len(prompts)} prompts")
     # Longest first: whoever takes a free place later is never wider than the batch was.
     waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     most = _places(model, prompts, limits, len(beginning))
