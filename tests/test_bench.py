@@ -131,11 +131,10 @@ def found(**changes: Any) -> dict[str, Any]:
         "peer_name": "transformers", "setting": "batch 32", "ratio": 2.0, "ratio_min": 1.9,
         "ratio_max": 2.1, "ceiling_share_ours": 0.2, "ceiling_share_peer": 0.1, "n": 3,
         "peak_mib_ours": 10.0, "peak_mib_peer": 20.0, "agreement": "all equal", "share": 1.0,
-        "commit": "0123456789", "quick": False,
+        "commit": "0123456789", "quick": False, "threads": 2, "ceiling_gflops": 100.0,
     }
     slower = {**row, "peer_name": "lm-eval", "ratio": 4.0}
-    return {"threads": 2, "ceiling_gflops": {"float32": 100, "auto": 100}, "growth": [],
-            "works": [row, slower], "identity": [], "precision": [], "candidates": [],
+    return {"growth": [], "works": [row, slower], "identity": [], "precision": [], "candidates": [],
             "skipped": [], **changes}
 
 

@@ -57,28 +57,32 @@ def main() -> None:
 
 
 def _begun(options: argparse.Namespace) -> dict[str, Any]:
-    """The file as it was, with the machine and its ceilings as they are now."""
+    """The file as it was; what is measured now replaces its own rows in it."""
     old = EMPTY
     if options.out.exists():
         old = json.loads(options.out.read_text(encoding="utf-8"))
     changed = bool(_git("status", "--porcelain", "--", "advisor", "tests/bench"))
-    with Worker(sides.Host) as worker:
-        about = worker.ask("about")
     return {**old, "commit": _git("rev-parse", "HEAD")[:12] + ("+" if changed else ""),
-            **about, "model": works.MODEL}
+            "model": works.MODEL}
 
 
 def _parts(
     options: argparse.Namespace, found: dict[str, Any]
 ) -> Iterator[tuple[str, float, Callable[[], None]]]:
-    """(name, seconds that it takes at least, what to do), the bars first."""
+    """(name, seconds that must be left for it, what to do); what has a bar comes first."""
     wanted = [name for name in options.peers.split(",") if name]
+    about: dict[str, Any] = {}
 
     def compare(work: works.Work, kind: str, peers: list[sides.Entrant]) -> None:
+        if "threads" not in about:  # measured once, and not for parts that need it not
+            with Worker(sides.Host) as worker:
+                about.update(worker.ask("about"))
         peers = [one for one in peers if not wanted or one.name in wanted]
         rules = Rules(repeats=options.repeats, limit=150 if options.quick else 900)
-        rows, skipped = compared(work, peers, rules, found["ceiling_gflops"])
-        said = {"commit": found["commit"], "quick": options.quick, "threads": found["threads"]}
+        rows, skipped = compared(work, peers, rules, about["ceiling_gflops"])
+        found["machine"] = about["machine"]
+        said = {"commit": found["commit"], "quick": options.quick, "threads": about["threads"],
+                "torch": about["torch"]}
         _put(found[kind], [{**row, **said} for row in rows])
         ran = {(row["work"], row["peer_name"]) for row in rows}
         found["skipped"] = [one for one in found["skipped"]
@@ -99,7 +103,7 @@ def _parts(
         work = replace(work, count=max(8, round(work.count * options.scale)))
         if work.name.startswith(options.only):
             peers = sides.entrants(work, quick=options.quick)
-            yield work.name, 60, lambda w=work, p=peers: compare(w, "works", p)
+            yield work.name, 0, lambda w=work, p=peers: compare(w, "works", p)
     for what, sizes in growth.GROWS.items():
         size = sizes[options.quick]
         if size and "growth".startswith(options.only):

@@ -198,8 +198,8 @@ def compiled(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
         whole._compile_all_devices = True
         options = {"compile_config": whole}
     else:
-        # A layer knows its number, for which it would be compiled anew, at most 8 times.
-        torch._dynamo.config.recompile_limit = 2 * len(model.model.layers)
+        # A layer knows its number, for which it would be compiled anew.
+        torch._dynamo.config.allow_unspec_int_on_nn_module = True
         for layer in model.model.layers:
             layer.compile(dynamic=False)
 

@@ -21,10 +21,7 @@ CEILING_BARS = {"LoRA tuning": (0.4, 0.6)}
 
 def rendered(found: dict[str, Any]) -> str:
     """Everything between the marks."""
-    ceilings = ", ".join(f"{rate} GFLOP/s in {kind}" for kind, rate
-                         in found["ceiling_gflops"].items() if kind != "auto")
     parts = [
-        f"Ceiling: {ceilings}, {found['threads']} threads.",
         "\n".join(_rows(found["works"])), "\n".join(_bars(found["works"])),
         "\n".join(_growth(found["growth"])),
         "\n".join(_identity(found["identity"])), "\n".join(_precision(found["precision"])),
@@ -48,7 +45,10 @@ def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not rows:
         return
     commits = sorted({_commit(row) for row in rows})
-    yield f"At commit {', '.join(commits)}.\n"
+    threads = sorted({str(row["threads"]) for row in rows})
+    ceilings = sorted({row["ceiling_gflops"] for row in rows})
+    yield (f"At commit {', '.join(commits)}, threads: {', '.join(threads)}; ceilings of these "
+           f"works: {', '.join(f'{one:.0f}' for one in ceilings)} GFLOP/s.\n")
     yield "| work | ours | peer [setting] | ratio (smallest to largest), n | of the ceiling | " \
           "peak MiB | outputs |"
     yield "|---|---|---|---|---|---|---|"

@@ -15,7 +15,6 @@ from tests.bench.sides import OURS, Entrant, Host, Measured
 from tests.bench.worker import Failed, Worker
 from tests.bench.works import Work
 
-WARM = 1 / 8  # of the items, before anything is timed
 Say = Callable[[str], None]
 
 
@@ -106,7 +105,7 @@ def best(
     Raises Failed if none of the settings works."""
     found: tuple[float, Entered] | None = None
     failed = Failed("it has no settings")
-    share = min(WARM, peer.share) if len(peer.settings) == 1 else peer.share
+    share = min(peer.warm, peer.share) if len(peer.settings) == 1 else peer.share
     for setting in peer.settings:
         side = first if setting == peer.settings[0] else _begun(work, peer, setting, rules, stack)
         loser: Side | None = side
@@ -171,6 +170,7 @@ def _row(
         "agreement": works.agreement(work, same, theirs.runs[-1].output),
         "seconds_ours": [run.seconds for run in ours.runs],
         "seconds_peer": [run.seconds for run in theirs.runs],
+        "ceiling_gflops": ceilings[work.dtype],
         "ceiling_share_ours": _of_ceiling(ours, ceilings[work.dtype]),
         "ceiling_share_peer": _of_ceiling(theirs, ceilings[work.dtype]),
         "peak_mib_ours": max(run.peak_mib for run in ours.runs),
