@@ -126,7 +126,7 @@ def _parts(
 def _put(rows: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
     """Put `new` in the place of the rows that they repeat."""
     def said(row: dict[str, Any]) -> tuple[Any, ...]:
-        keys = ("work", "peer_name", "setting", "growth", "identity", "precision")
+        keys = ("work", "peer_name", "growth", "identity", "precision")
         return tuple(row.get(key) for key in keys)
 
     rows[:] = [row for row in rows if said(row) not in map(said, new)] + new
