@@ -29,7 +29,7 @@ test: $(READY) ## run the tests; PYTEST="-k report -x" for some of them
 
 bench: $(READY) ## time the engine against its peers; QUICK=1 takes under 10 minutes
 	@$(PIP) install -c constraints.txt --no-build-isolation --editable '.[bench]'
-	$(OFFLINE) $(PY) -m tests.bench $(if $(QUICK),--quick,--docs)
+	$(OFFLINE) $(PY) -m tests.bench --docs $(if $(QUICK),--quick)
 
 validity: $(READY) ## what is found where the answer is known, on the real model (half an hour)
 	$(OFFLINE) $(PY) -m tests.validity.known

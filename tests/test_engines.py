@@ -483,6 +483,12 @@ def test_drawn_answers_do_not_depend_on_their_company(tiny):
         n: one.text for n, one in together.items()}
 
 
+def test_too_few_limits_are_refused():
+    rules = generation.Rules(frozenset(), lambda _: False, generation.most_likely)
+    with pytest.raises(ValueError, match="1 limits for 2 prompts"):
+        list(generation.write(None, [(1,), (2,)], [4], rules))
+
+
 def test_every_prompt_has_its_own_limit(tiny):
     engine = transformers_engine.engine(tiny, dtype="float32")
     asked = prompts(engine)

@@ -118,8 +118,11 @@ def write(
 ) -> Iterator[tuple[int, Decoded]]:
     """Yield (index, Decoded) for every prompt as it is done. All begin with `beginning`.
 
-    Prompts that arrive meanwhile join the others, under the last of `limits`.
+    Prompts that arrive meanwhile join the others, under the last of `limits`. Raises ValueError
+    unless there is otherwise one limit for each prompt.
     """
+    if len(limits) != len(prompts) and not isinstance(prompts, Arriving):
+        raise ValueError(f"{len(limits)} limits for {len(prompts)} prompts")
     waiting: list[int] = []
     seen = most = 0
     batch = _Batch([], DynamicCache(), torch.empty(0, dtype=torch.long, device=model.device))

@@ -118,7 +118,7 @@ def by_heart(plan: Plan, instruction: str) -> Leakage:
     shutil.rmtree(folder, ignore_errors=True)
     course = Course(_lessons(train), _lessons(train[:8]))
     base.tune(course, BY_HEART, folder=folder / "adapter", seed=plan.seed)
-    tuned: Engine = base.with_adapter(folder / "adapter")
+    tuned: Engine = base.with_weights(folder / "adapter")
     before = leakage.losses(base, [*train, *dev])
     tested = [leakage.side(tuned, rows, before) for rows in (train, dev)]
     shutil.rmtree(folder, ignore_errors=True)

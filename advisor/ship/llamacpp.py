@@ -184,7 +184,7 @@ class LlamaCpp:
     ) -> PrepareCost:
         self._never()
 
-    def with_adapter(self, folder: Path) -> Engine:
+    def with_weights(self, folder: Path) -> Engine:
         self._never()
 
     def _never(self) -> NoReturn:
