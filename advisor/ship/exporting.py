@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from advisor.config import BaseWeights, LoraWeights
+from advisor.config import BaseWeights, FullWeights, LoraWeights, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.errors import AdvisorError
 from advisor.ship import fleet
@@ -70,7 +70,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as work:
         made, system = Path(work) / "export", Path(work) / "system"
         made.mkdir()
-        _without_adapter(one.system, system)
+        _without_weights(one.system, system)
         if form == "adapter":
             _adapter(one, made)
             shutil.copytree(made, system / "adapter")
@@ -87,7 +87,7 @@ def export(
             speaking = replace(tools, engine=engine)
         parity = rescore(system, task, journal=journal, tools=speaking, allowed=order.allowed)
         speed = None
-        if weights.quantise == "none":
+        if isinstance(weights, LoraWeights) and weights.quantise == "none":
             speed = timed(one.system, task, tools, one.system / "adapter")
         facts = facts_of(one, cost, parity=parity, packed=one.system, workspace=workspace)
         command = _command(tools, target, weights, form, name=facts.name)
@@ -108,19 +108,21 @@ def exported(folder: Path) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("command"), str) else None
 
 
-def _tuned(one: Measured, form: Form) -> LoraWeights:
+def _tuned(one: Measured, form: Form) -> TunedWeights:
     weights = one.recipe.weights
-    if not isinstance(weights, LoraWeights):
+    if not isinstance(weights, TunedWeights):
         raise AdvisorError(f"{one.contender} has no weights of its own to export",
                            fix=f"advisor ship {one.folder} --contender {one.contender}")
-    if form != "adapter" and weights.quantise != "none":
+    if form != "adapter" and weights.scheme != "none":
         raise AdvisorError(f"{one.contender} was measured on 4-bit weights; merged into whole ones "
                            "it would be another model", fix="--as adapter")
+    if form == "adapter" and isinstance(weights, FullWeights):
+        raise AdvisorError(f"{one.contender} has whole weights and no adapter", fix="--as merged")
     return weights
 
 
-def _without_adapter(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("adapter"))
+def _without_weights(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("adapter", "weights"))
 
 
 def _adapter(one: Measured, made: Path) -> None:
@@ -129,8 +131,8 @@ def _adapter(one: Measured, made: Path) -> None:
 
 
 def _merge(one: Measured, engine: Any, made: Path) -> Any:
-    """The base with the adapter added, as safetensors in the precision that was measured;
-    returns an engine that has read it."""
+    """The base with the adapter added, or the whole weights as they are, as safetensors in the
+    precision that was measured; returns an engine that has read it."""
     try:
         import torch
         from peft import PeftModel
@@ -147,10 +149,15 @@ def _merge(one: Measured, engine: Any, made: Path) -> Any:
     base = engine.weights
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # notices of peft about its own future
-        model = AutoModelForCausalLM.from_pretrained(
-            str(base.files.folder), dtype=getattr(torch, base.dtype))
-        tuned = PeftModel.from_pretrained(model, str(one.system / "adapter"))
-        merged: Any = tuned.merge_and_unload()
+        merged: Any
+        if (one.system / "adapter").is_dir():
+            model = AutoModelForCausalLM.from_pretrained(
+                str(base.files.folder), dtype=getattr(torch, base.dtype))
+            tuned = PeftModel.from_pretrained(model, str(one.system / "adapter"))
+            merged = tuned.merge_and_unload()
+        else:
+            merged = AutoModelForCausalLM.from_pretrained(
+                str(one.system / "weights"), dtype=getattr(torch, base.dtype))
         merged.save_pretrained(made, safe_serialization=True)
     base.tokenizer.save_pretrained(made)
     return transformers.engine(resolve(str(made)), dtype=base.dtype)
@@ -164,11 +171,12 @@ def _plain_weights(system: Path) -> None:
     path.write_text(json.dumps(described), encoding="utf-8")
 
 
-def _command(tools: Tools, target: Path, weights: LoraWeights, form: Form, *, name: str) -> str:
+def _command(tools: Tools, target: Path, weights: TunedWeights, form: Form, *, name: str) -> str:
     if form == "gguf":
         return f"ollama create {name} -f {target / MODELFILE} && ollama run {name}"
     if form == "merged":
         return fleet.alone(target, name=name)
+    assert isinstance(weights, LoraWeights), "only those have an adapter"
     files = getattr(getattr(tools.engine, "weights", None), "files", None)
     base = files.folder if files else tools.engine.name
     return fleet.beside_base(base, target, weights.rank, name=name)
@@ -186,7 +194,7 @@ def _manifest(one: Measured, form: Form, done: Exported) -> str:
     return json.dumps(told, indent=2) + "\n"
 
 
-def _notes(one: Measured, weights: LoraWeights) -> list[str]:
+def _notes(one: Measured, weights: TunedWeights) -> list[str]:
     said = [f"what it is told is in advisor-{SYSTEM}: send `manner.instruction` as the system "
             "message, `max_tokens` and `stop` with the request, temperature 0"]
     if one.recipe.retrieval.kind != "none":
@@ -194,8 +202,8 @@ def _notes(one: Measured, weights: LoraWeights) -> list[str]:
                     "prompt; `advisor ask` does so by itself")
     if one.recipe.prompt.shots:
         said.append("it is shown solved examples, which whoever calls it must send")
-    if weights.quantise != "none":
-        said.append(f"it was measured on a base in 4 bits ({weights.quantise}); on whole weights "
+    if weights.scheme != "none":
+        said.append(f"it was measured on a base in 4 bits ({weights.scheme}); on whole weights "
                     "its answers differ")
     return said
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from advisor import stops
-from advisor.config import LoraWeights
+from advisor.config import TunedWeights
 from advisor.core import PrepareCost
 from advisor.engines.protocol import (
     Constraint,
@@ -180,7 +180,8 @@ class LlamaCpp:
         self._never()
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         self._never()
 
