@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.bench import table, works
-from tests.bench.sides import OURS, Entrant, Measured
+from tests.bench.sides import CANDIDATES, OURS, SIDES, Entrant, Measured, entrants
 from tests.bench.timing import Entered, Rules, compared, doubling, interleaved
 from tests.bench.worker import Failed
 
@@ -115,6 +115,22 @@ def test_every_repeat_runs_all_sides_and_another_one_first(asked: list[str]) -> 
 def test_what_a_peer_leaves_out_is_every_nth_of_the_items() -> None:
     assert works.part(list(range(8)), 1 / 4) == [0, 4]
     assert works.part(list(range(3)), 1.0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("work", works.WORKS, ids=lambda work: work.name)
+def test_every_bar_has_its_peers_and_one_of_them_when_it_is_quick(work: works.Work) -> None:
+    names, _, _ = table.BARS[work.name]
+    assert set(names) <= {peer.name for peer in entrants(work, quick=False)}
+    quick = entrants(work, quick=True)
+    assert set(names) & {peer.name for peer in quick}
+    assert all(len(peer.settings) == 1 for peer in quick)
+
+
+def test_every_peer_can_be_opened_by_its_name() -> None:
+    for work in works.WORKS:
+        assert {peer.name for peer in entrants(work, quick=False)} <= set(SIDES[work.kind])
+    for work, peers in CANDIDATES:
+        assert {peer.name for peer in peers} <= set(SIDES[work.kind])
 
 
 # ------------------------------------------------------------------ what is said

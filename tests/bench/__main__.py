@@ -47,8 +47,7 @@ def main() -> None:
         print(name, flush=True)
         step()
         found["seconds"] = round(time.perf_counter() - started)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        _write(found, options.out)
     if options.docs:
         DOCS.write_text(table.put(DOCS.read_text(encoding="utf-8"), table.rendered(found)),
                         encoding="utf-8")
@@ -89,38 +88,41 @@ def _parts(
                             if (one["work"], one["peer_name"]) not in ran]
         _put(found["skipped"], skipped)
 
-    def alone(kind: str, host: Callable[[], Any], verb: str, *given: Any) -> None:
+    def alone(kind: str, host: Callable[[], Any], *asked: tuple[Any, ...]) -> None:
         with Worker(host) as worker:
-            try:
-                row = worker.ask(verb, *given)
-            except Failed as error:
-                print(f"  failed: {error}", flush=True)
-                return
-        print(f"  {row}", flush=True)
-        _put(found[kind], [{**row, "commit": found["commit"], "quick": options.quick}])
+            for verb, *given in asked:
+                try:
+                    row = worker.ask(verb, *given)
+                except Failed as error:
+                    print(f"  failed: {error}", flush=True)
+                    continue
+                print(f"  {row}", flush=True)
+                _put(found[kind], [{**row, "commit": found["commit"], "quick": options.quick}])
+                _write(found, options.out)
 
     for work in works.WORKS:
         work = replace(work, count=max(8, round(work.count * options.scale)))
         if work.name.startswith(options.only):
             peers = sides.entrants(work, quick=options.quick)
             yield work.name, 0, lambda w=work, p=peers: compare(w, "works", p)
-    for what, sizes in growth.GROWS.items():
-        size = sizes[options.quick]
-        if size and "growth".startswith(options.only):
-            yield (f"growth: {what}", 15,
-                   lambda w=what, s=size: alone("growth", growth.Host, "grown", w, s,
-                                                1 if options.quick else options.repeats))
+    if "growth".startswith(options.only):
+        repeats = 1 if options.quick else options.repeats
+        grown = [("grown", what, smallest, repeats)
+                 for what, (whole, less) in growth.GROWS.items()
+                 if (smallest := less if options.quick else whole)]
+        yield "growth", 45, lambda: alone("growth", growth.Host, *grown)
     if "candidates".startswith(options.only) and (options.all or options.only):
         for work, tried in sides.CANDIDATES:
             work = replace(work, count=max(8, round(work.count * options.scale)))
             yield (f"candidates: {work.name}", 120,
                    lambda w=work, p=tried: compare(w, "candidates", list(p)))
-    for name in identity.IDENTITIES:
-        if "identity".startswith(options.only) and not (options.quick and not options.only):
-            yield (f"identity: {name}", 0,
-                   lambda n=name: alone("identity", identity.Host, "identity", n))
-    if "precision".startswith(options.only) and not (options.quick and not options.only):
-        yield "precision", 0, lambda: alone("precision", identity.Host, "precision")
+    asked: dict[str, list[tuple[Any, ...]]] = {
+        "identity": [("identity", name) for name in identity.IDENTITIES],
+        "precision": [("precision",)],
+    }
+    for kind, given in asked.items():
+        if kind.startswith(options.only) and (options.only or not options.quick):
+            yield kind, 0, lambda k=kind, g=given: alone(k, identity.Host, *g)
 
 
 def _put(rows: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
@@ -130,6 +132,11 @@ def _put(rows: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
         return tuple(row.get(key) for key in keys)
 
     rows[:] = [row for row in rows if said(row) not in map(said, new)] + new
+
+
+def _write(found: dict[str, Any], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _git(*given: str) -> str:
