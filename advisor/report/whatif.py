@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from math import inf
 from typing import Any
 
 from advisor.core import Forgetting, Policy, Standing, SuiteChange, SuiteScores
@@ -46,7 +47,7 @@ class Knob:
     @property
     def key(self) -> Key:
         """The values it may have; a protected suite's margin has no key of its own."""
-        return KEYS.get(self.name) or Key("protect", 0.0, KEYS["margin"].high, True)
+        return KEYS.get(self.name) or Key("protect", 0.0, inf, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def what_if(report: Report) -> WhatIf | None:
         "winner": report.verdict.winner,
         "rules": _rules(policy),
         "knobs": [{**asdict(one), "low": one.key.low,
-                   "high": one.key.high if one.key.high < float("inf") else None,
+                   "high": one.key.high if one.key.high < inf else None,
                    "at_low": one.key.at_low, "optional": one.key.optional} for one in knobs],
         "contenders": contenders,
         "pairs": _pairs(held, standings),
