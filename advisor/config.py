@@ -24,6 +24,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _later(default: Any, *, description: str) -> Any:
+    """A field that came after recipes had been measured. Where it says nothing it is left out
+    of the recipe's identity, so that what was measured before stays valid."""
+    return Field(default, description=description, exclude_if=lambda value: value == default)
+
+
 # ------------------------------------------------------------------- a recipe
 
 
@@ -144,22 +150,80 @@ class BaseWeights(Strict):
     kind: Literal["base"] = "base"
 
 
-class LoraWeights(Strict):
-    """A low-rank adapter (Hu et al., arXiv 2106.09685), tuned on the train split."""
+class PretrainSpec(Strict):
+    """Domain-adaptive pre-training (Gururangan et al., arXiv 2004.10964): next-token loss on the
+    task's corpus, before anything is learnt from train."""
 
-    kind: Literal["lora"]
-    quantise: Literal["none", "nf4"] = Field(
-        "none", description="`nf4`: the base is held in 4 bits (QLoRA, arXiv 2305.14314)."
+    learning_rate: Positive = Field(2e-4, description="Peak; warmed up, then linear to 0.")
+    epochs: Positive = Field(2.0, description="Passes over the corpus.")
+    batch_size: Annotated[int, Field(ge=1)] = Field(4, description="Blocks per update.")
+    block_tokens: Annotated[int, Field(ge=16)] = Field(
+        256, description="Length of the blocks that documents are cut into."
     )
-    rank: Annotated[int, Field(ge=1)] = Field(16, description="Width of the update.")
-    alpha: Positive = Field(32.0, description="The update is scaled by alpha / rank.")
-    dropout: Share = Field(0.0, description="Dropout on the adapter's input while tuning.")
-    targets: Literal["all-linear", "attention"] = Field(
-        "all-linear", description="Which modules of a layer get an adapter."
+
+
+class PreferSpec(Strict):
+    """Preference tuning after train has been learnt, on the task's preferences.jsonl; a task
+    without one gets pairs of the right answer and a wrong one that the tuned model gives on
+    train."""
+
+    method: Literal["dpo", "simpo"] = Field(
+        "dpo",
+        description="`dpo` (Rafailov et al., arXiv 2305.18290) is held to the model it starts "
+        "from. `simpo` (Meng et al., arXiv 2405.14734) needs no reference.",
     )
+    beta: Positive = Field(0.1, description="Strength; `simpo` wants about 2.")
+    target_margin: Annotated[float, Field(ge=0.0)] = Field(
+        1.0, description="Of `simpo`: by how much the better answer should lead, in nats a token "
+        "times beta."
+    )
+    anchor: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Weight of the next-token loss on the better answer beside it (RPO, "
+        "arXiv 2404.19733): keeps it likely, not only likelier than the other."
+    )
+    learning_rate: Positive = Field(1e-4, description="Peak; warmed up, then linear to 0.")
+    epochs: Positive = Field(1.0, description="Passes over the pairs.")
+    batch_size: Annotated[int, Field(ge=1)] = Field(4, description="Pairs per update.")
+    draws: Annotated[int, Field(ge=1)] = Field(
+        2, description="Answers drawn for each row of train when pairs are made."
+    )
+    max_pairs: Annotated[int, Field(ge=2)] = Field(256, description="Pairs at most.")
+
+
+class DistilSpec(Strict):
+    """Distillation: a teacher answers the task's unlabelled.jsonl, or the questions of train
+    where there is none; what it says is learnt. Its calls are part of the preparation's cost."""
+
+    recipe: Recipe = Field(description="The teacher: any recipe, an endpoint's among them.")
+    labels: Literal["teacher", "both"] = Field(
+        "teacher", description="`both`: the labelled rows of train are learnt as well; otherwise "
+        "the student sees no label of its own."
+    )
+    rows: Annotated[int, Field(ge=1)] = Field(1000, description="Questions asked at most.")
+
+
+class TuningSearch(Strict):
+    """Every combination of these is tuned on a part of train; the lowest dev loss is kept."""
+
+    learning_rate: tuple[Positive, ...] = Field((), description="Empty: as set above.")
+    epochs: tuple[Positive, ...] = Field((), description="Empty: as set above.")
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.25, description="Share of train that each trial sees."
+    )
+
+    @model_validator(mode="after")
+    def _something_to_choose(self) -> TuningSearch:
+        if len(self.learning_rate) < 2 and len(self.epochs) < 2:
+            raise ValueError("name at least two values of learning_rate or of epochs")
+        return self
+
+
+class TunedWeights(Strict):
+    """What every way of changing weights has in common."""
+
     top_layers: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         1.0,
-        description="Share of the layers, counted from the output, that get an adapter. Below 1 "
+        description="Share of the layers, counted from the output, that are changed. Below 1 "
         "an update is faster: nothing flows back through the lower layers.",
     )
     learning_rate: Positive = Field(5e-4, description="Peak; warmed up, then linear to 0.")
@@ -177,6 +241,77 @@ class LoraWeights(Strict):
     check_rows: Annotated[int, Field(ge=1)] = Field(
         32, description="Rows of dev, evenly spread, that a check looks at."
     )
+    reads: Literal["found", "none", "mixed"] = _later(
+        "found",
+        description="What a row is learnt with when the recipe retrieves. `found`: what the "
+        "retriever finds. `none`: nothing; passages come only with the questions. `mixed` "
+        "(RAFT, arXiv 2403.10131): the right passage among others, and for one row in five "
+        "only others.",
+    )
+    pretrain: PretrainSpec | None = _later(None, description="On the corpus, before train.")
+    teacher: DistilSpec | None = _later(None, description="Learn what a teacher says.")
+    prefer: PreferSpec | None = _later(None, description="After train, from pairs of answers.")
+    tune: TuningSearch | None = _later(None, description="Choose among these on dev.")
+
+    @property
+    def scheme(self) -> Literal["none", "nf4"]:
+        """How the base is held."""
+        return "none"
+
+    @property
+    def manner(self) -> str:
+        """In a few words, for tables."""
+        parts = [f"taught by {self.teacher.recipe.axes['prompt']}" if self.teacher else "",
+                 "after the corpus" if self.pretrain else "",
+                 f"then {self.prefer.method.upper()}" if self.prefer else "",
+                 {"found": "", "none": "learnt without passages",
+                  "mixed": "with distractors"}[self.reads]]
+        return ", ".join([self._kind(), *filter(None, parts)])
+
+    def _kind(self) -> str:
+        raise NotImplementedError
+
+
+class LoraWeights(TunedWeights):
+    """A low-rank adapter (Hu et al., arXiv 2106.09685), tuned on the train split."""
+
+    kind: Literal["lora"]
+    quantise: Literal["none", "nf4"] = Field(
+        "none", description="`nf4`: the base is held in 4 bits (QLoRA, arXiv 2305.14314)."
+    )
+    rank: Annotated[int, Field(ge=1)] = Field(16, description="Width of the update.")
+    alpha: Positive = Field(32.0, description="The update is scaled by alpha / rank.")
+    dropout: Share = Field(0.0, description="Dropout on the adapter's input while tuning.")
+    targets: Literal["all-linear", "attention"] = Field(
+        "all-linear", description="Which modules of a layer get an adapter."
+    )
+    variant: Literal["plain", "rslora", "dora"] = _later(
+        "plain",
+        description="`rslora` (arXiv 2312.03732): scaled by alpha / sqrt(rank), for large ranks. "
+        "`dora` (arXiv 2402.09353): the length of each weight vector is learnt apart; slower.",
+    )
+
+    @property
+    def scheme(self) -> Literal["none", "nf4"]:
+        return self.quantise
+
+    def _kind(self) -> str:
+        name = {"plain": "LoRA", "rslora": "rsLoRA", "dora": "DoRA"}[self.variant]
+        base = "" if self.quantise == "none" else f" on {self.quantise}"
+        return f"{name} r={self.rank}{base}"
+
+
+class FullWeights(TunedWeights):
+    """Full fine-tuning: every weight of the layers is changed. Kept in float32 while tuned,
+    multiplied and saved in the precision that answers."""
+
+    kind: Literal["full"]
+    learning_rate: Positive = Field(
+        5e-5, description="Peak; about a tenth of what an adapter takes."
+    )
+
+    def _kind(self) -> str:
+        return "full fine-tune"
 
 
 class EndpointWeights(Strict):
@@ -197,13 +332,15 @@ class OwnSystem(Strict):
 
 
 WeightsSpec = Annotated[
-    BaseWeights | LoraWeights | EndpointWeights | OwnSystem, Field(discriminator="kind")
+    BaseWeights | LoraWeights | FullWeights | EndpointWeights | OwnSystem,
+    Field(discriminator="kind")
 ]
 
 
 # How a value of `weights.kind` is spelt in a fault's place.
 WEIGHTS: dict[str, type[Strict]] = {
-    "base": BaseWeights, "lora": LoraWeights, "endpoint": EndpointWeights, "own": OwnSystem,
+    "base": BaseWeights, "lora": LoraWeights, "full": FullWeights, "endpoint": EndpointWeights,
+    "own": OwnSystem,
 }
 
 
@@ -233,9 +370,22 @@ class Recipe(Strict):
             raise ValueError(f"`{set_here[0]}` does nothing for a system of your own: remove it")
         if self.decoding.kind != "free" and self.prompt.reasoning != "none":
             raise ValueError("`prompt.reasoning: steps` needs `decoding.kind: free`")
-        if self.prompt.tune and isinstance(self.weights, LoraWeights):
+        if self.prompt.tune and isinstance(self.weights, TunedWeights):
             raise ValueError("`prompt.tune` asks the model as it is; set the prompt of tuned "
                              "weights by hand")
+        return self
+
+    @model_validator(mode="after")
+    def _lessons_fit_together(self) -> Recipe:
+        weights = self.weights
+        if not isinstance(weights, TunedWeights):
+            return self
+        if weights.reads != "found" and self.retrieval.kind in ("none", "everything"):
+            raise ValueError(f"`weights.reads: {weights.reads}` needs a recipe that retrieves: "
+                             "set retrieval.kind to lexical, dense or hybrid")
+        if weights.teacher and weights.teacher.recipe.prompt.kind == "none":
+            raise ValueError("`weights.teacher`: the floor teaches nothing; give a teacher that "
+                             "calls a model")
         return self
 
     @property
@@ -260,9 +410,8 @@ class Recipe(Strict):
         tuned = "base"
         if isinstance(weights, EndpointWeights):
             tuned = f"endpoint {weights.name}"
-        if isinstance(weights, LoraWeights):
-            base = "" if weights.quantise == "none" else f" on {weights.quantise}"
-            tuned = f"LoRA r={weights.rank}{base}"
+        if isinstance(weights, TunedWeights):
+            tuned = weights.manner
         return {
             "prompt": shots,
             "retrieval": reads,
@@ -467,6 +616,9 @@ class EndpointFile(Strict):
         return self
 
 
+FACTORS = ("prompt", "retrieval", "weights", "decoding")
+
+
 class Settings(Strict):
     """`advisor.yaml`, at the root of a workspace."""
 
@@ -480,8 +632,9 @@ class Settings(Strict):
         5, description="Calls made one at a time to measure latency."
     )
     retention: tuple[str, ...] = Field(
-        ("general_knowledge", "everyday_physics", "grammar", "last_word", "plain_text"),
-        description="Suites under evals/retention/, or any lm-eval task name.",
+        ("general_knowledge", "everyday_physics", "grammar", "last_word", "plain_text", "own_text"),
+        description="Suites under evals/retention/, any lm-eval task name, or `own_text`: the "
+        "KL divergence from the base, on text that the base writes.",
     )
     oracle_probe: Annotated[int, Field(ge=0)] = Field(
         60, description="Test rows, evenly spread, that contenders which read are asked again "
@@ -489,6 +642,14 @@ class Settings(Strict):
     )
     optional: tuple[str, ...] = Field(
         (), description="Files of baselines/ that run only when named, or with --all."
+    )
+    factorial: dict[Literal["prompt", "retrieval", "weights", "decoding"], str] = _later(
+        {"prompt": "few-shot", "retrieval": "rag", "weights": "lora", "decoding": "zero-shot-json"},
+        description="For --factorial: the file of baselines/ whose setting each factor takes.",
+    )
+    presets: dict[str, tuple[str, ...]] = _later(
+        {}, description="For --preset: files of baselines/ by the name of their set, in the order "
+        "in which a time limit lets them take part."
     )
     endpoints: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], EndpointFile] = Field(
         {}, description="Models that are served elsewhere, by the name recipes use."

@@ -86,6 +86,15 @@ class ScorerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """Two answers to a question, of which people like `chosen` better."""
+
+    question: Question
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """All that a contender may learn from. There is no test field to reach for.
 
@@ -93,7 +102,8 @@ class Material:
     equals `instruction` when the task gives none. An answer ends before a string of `stop`
     that follows any text of it, and after `max_tokens` tokens. `scorer` and `primary` grade
     rows of dev for contenders that choose by them, and are no part of `digest`.
-    `answer_schema` is JSON text, empty when the task gives none.
+    `answer_schema` is JSON text, empty when the task gives none. `unlabelled` are questions
+    for a teacher to answer.
     """
 
     instruction: str
@@ -107,6 +117,8 @@ class Material:
     scorer: ScorerSpec = ScorerSpec("exact")
     primary: str = "exact"
     answer_schema: str = ""
+    unlabelled: tuple[Question, ...] = ()
+    preferences: tuple[Preference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +238,27 @@ class SuiteScores:
     """One retention suite, item by item.
 
     `values` maps item id to its value: 0/1 for `acc`, bits per byte for
-    `bits_per_byte`. `chance` is the accuracy of guessing (0 when not applicable).
+    `bits_per_byte`, nats for each token of a text that the base wrote for `nats_per_token`.
+    `chance` is the accuracy of guessing (0 when not applicable).
     """
 
     suite: str
-    metric: Literal["acc", "bits_per_byte"]
+    metric: Literal["acc", "bits_per_byte", "nats_per_token"]
     chance: float
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reworded:
+    """The untouched base on the items of one suite, asked in two ways that should not matter.
+
+    Both map item id to 0/1; `how` says what was changed between them.
+    """
+
+    suite: str
+    how: str
+    before: Mapping[str, float]
+    after: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +275,62 @@ class Retrieved:
     read: int
     ranks: Mapping[str, int]
     oracle: Mapping[str, float]
+
+
+IndexState = Literal["before", "after", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshAnswers:
+    """What a contender answers once facts have changed, with its index in one state.
+
+    `index`: the documents before the change, after it, or both beside each other. `changed`
+    maps a changed row to (credit against the new answers, credit against the old ones),
+    `unchanged` a row whose fact is the same to its credit.
+    """
+
+    index: IndexState
+    changed: Mapping[str, tuple[float, float]]
+    unchanged: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Answers about facts of which some changed on `date`; the weights are as they were.
+
+    A contender that reads nothing has answers of one state, `before`. `groups` maps each
+    row to its source.
+    """
+
+    date: str
+    answers: tuple[FreshAnswers, ...]
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LeakSide:
+    """Rows put to tuned weights by somebody who holds the question and, to test it, the answer.
+
+    `fall` maps a row to the base's loss on its answer less the tuned model's, in nats per
+    token. `given` maps it to 1 when greedy decoding from the first half of the question
+    gives the whole answer, and 0 otherwise.
+    """
+
+    fall: Mapping[str, float]
+    given: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """What tuned weights give away: rows they were tuned on beside rows they were not.
+
+    `power` is the same for an adapter that was made to learn its rows by heart: a test that
+    does not find that one finds nothing.
+    """
+
+    tuned_on: LeakSide
+    held_out: LeakSide
+    power: Leakage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +359,13 @@ class PrepareCost:
     # Those of `seconds` that went into weights, and the labelled rows that were learnt from.
     tuning_seconds: float = 0.0
     rows_learnt: int = 0
+    # Resident memory of the process while tuning: foretold, and as it was (0: not tuned).
+    expected_memory_mib: float = 0.0
+    peak_memory_mib: float = 0.0
+    # What a teacher behind an endpoint was sent and said, in tokens, and its price.
+    tokens_asked: int = 0
+    tokens_taught: int = 0
+    usd_paid: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +385,8 @@ class Trial:
 
     `retention` is None when the weights are the untouched base ("unchanged by
     construction"); otherwise suite name to scores. `prices` is None for what runs on the
-    measuring machine, `retrieved` None for what retrieves nothing.
+    measuring machine, `retrieved` None for what retrieves nothing, `fresh` None where no
+    facts were changed, `leakage` None where it was not tested.
     """
 
     contender: str
@@ -309,6 +399,8 @@ class Trial:
     axes: Mapping[str, str]
     prices: TokenPrices | None = None
     retrieved: Retrieved | None = None
+    fresh: Freshness | None = None
+    leakage: Leakage | None = None
 
 
 # --------------------------------------------------------------- what is decided
@@ -330,7 +422,9 @@ class Cost:
 
     `usd_per_1k` is the serving cost of 1,000 calls at the measured throughput;
     `usd_per_1k_all_in` adds `fixed_usd`, spread over the calls of the horizon: labelling,
-    preparing, and doing it again `retunes` and `reindexes` times.
+    preparing, and doing it again `retunes` and `reindexes` times. `stale_before` is the
+    measured share of changed facts that are answered as they were, nothing renewed, and
+    `stale_after` that with a renewed index; None where it was not measured.
     """
 
     usd_per_1k: float
@@ -350,16 +444,37 @@ class Cost:
     retunes: int = 0
     reindexes: int = 0
     usd_tokens: float | None = None
+    usd_paid: float = 0.0
+    stale_before: float | None = None
+    stale_after: float | None = None
 
 
 GateState = Literal["pass", "fail", "inconclusive", "cannot_gate", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """What rewording alone does to the untouched base on a suite, beside what tuning did.
+
+    `lost` and `gained` are the shares of items that go 1 -> 0 and 0 -> 1 when the base is
+    asked in other words, means over the rewordings; `drop` is the accuracy that this costs
+    it (positive: lost). `excess` is the tuned model's share of lost items less that floor,
+    paired by item, and `above` whether its one-sided 95% lower bound is above 0.
+    """
+
+    lost: float
+    gained: float
+    drop: Measure
+    excess: Measure
+    above: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteChange:
     """Base minus tuned on one suite, paired by item (positive: something was lost).
 
-    For `bits_per_byte` the drop is tuned minus base, so positive is again a loss.
+    For `bits_per_byte` and `nats_per_token` the drop is tuned minus base, so positive is
+    again a loss; in nats it is the KL divergence of the tuned model from the base.
     `lost` and `gained` count items that went 1 -> 0 and 0 -> 1. `upper` and `lower` are
     one-sided 95% bounds of the drop; a suite without a `margin` is not gated alone.
     """
@@ -375,6 +490,7 @@ class SuiteChange:
     lost: int
     gained: int
     lower: float = float("nan")
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,6 +691,38 @@ class Slice:
     stands_out: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one factor adds to quality: to the plain cell, and on average over every
+    combination of the others."""
+
+    factor: str
+    alone: Measure
+    average: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """Two factors on the plain cell, each alone and both; `beyond` is what both add less what
+    the two add alone, and `reading` says what follows from it."""
+
+    pair: tuple[str, str]
+    first: Measure
+    second: Measure
+    together: Measure
+    beyond: Measure
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """A factorial run read factor by factor, on `rows` items."""
+
+    factors: tuple[Effect, ...]
+    interactions: tuple[Interaction, ...]
+    rows: int
+
+
 Outcome = Literal["recommend", "cannot_tell", "none_feasible"]
 
 
@@ -592,3 +740,4 @@ class Verdict:
     outlook: Outlook | None = None
     seeds: tuple[SeedSpread, ...] = ()
     slices: tuple[Slice, ...] = ()
+    effects: Effects | None = None

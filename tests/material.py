@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.core import Example, PrepareCost, Task
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
-from advisor.engines.protocol import Constraint, Course, Generation, TokenIds
+from advisor.engines.protocol import Constraint, Course, Generation, Sampling, TokenIds
 from advisor.runner.plan import Plan
 from advisor.yamlfiles import load
 
@@ -116,7 +116,7 @@ def shipped(name: str) -> Recipe:
 
 
 def tuned(name: str) -> bool:
-    return isinstance(shipped(name).weights, LoraWeights)
+    return isinstance(shipped(name).weights, TunedWeights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,16 @@ class Listening(FakeEngine):
 
     def generate(
         self, prompts: Sequence[TokenIds], *, max_tokens: int, stop: Sequence[str] = (),
-        constraints: Sequence[Constraint] = (),
+        sampling: Sampling | None = None, constraints: Sequence[Constraint] = (),
     ) -> Any:
+        if sampling is not None:  # text of the base's own is no answer
+            yield from FakeEngine.generate(self, prompts, max_tokens=max_tokens)
+            return
         said: tuple[int, Generation]
         # Named, because a dataclass with slots is not the class that `super()` remembers.
         for said in FakeEngine.generate(
-            self, prompts, max_tokens=max_tokens, stop=stop, constraints=constraints
+            self, prompts, max_tokens=max_tokens, stop=stop, sampling=sampling,
+            constraints=constraints,
         ):
             if len(self.asked) >= self.patience:
                 raise self.fault("no more")
@@ -147,10 +151,11 @@ class Listening(FakeEngine):
             yield said
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         self.taught.append(course)
-        return FakeEngine.tune(self, course, spec, folder=folder, seed=seed)
+        return FakeEngine.tune(self, course, spec, folder=folder, seed=seed, start=start)
 
 
 @dataclass(slots=True)

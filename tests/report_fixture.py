@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from math import sqrt
@@ -19,11 +20,17 @@ from advisor.core import (
     Example,
     Flip,
     Forgetting,
+    FreshAnswers,
+    Freshness,
     GateState,
     Grade,
+    IndexState,
+    Leakage,
+    LeakSide,
     Material,
     Measure,
     MoreRows,
+    Noise,
     Outcome,
     Outlook,
     PrepareCost,
@@ -233,7 +240,31 @@ def _trial(kind: Kind, task: Task, dice: random.Random, hostile: tuple[str, ...]
     axes = dict(zip(("prompt", "retrieval", "weights", "decoding"), kind.axes, strict=True))
     scores = SuiteScores("grammar", "acc", 0.5, {"g1": 1.0}) if tuned else None
     retention = {"grammar": scores} if scores else None
-    return Trial(kind.name, 0, "sha256:77aa", tuple(made), retention, prepare, probe, axes)
+    trial = Trial(kind.name, 0, "sha256:77aa", tuple(made), retention, prepare, probe, axes)
+    leakage = _leakage(random.Random(kind.name)) if tuned else None
+    return replace(trial, leakage=leakage, fresh=_fresh(kind, made))
+
+
+def _leakage(dice: random.Random) -> Leakage:
+    def side(fall: float, given: int) -> LeakSide:
+        return LeakSide({f"r{at}": dice.gauss(fall, 1.0) for at in range(40)},
+                        {f"r{at}": float(at < given) for at in range(40)})
+
+    heart = Leakage(side(4.0, 30), side(0.0, 1))
+    return Leakage(side(0.4, 3), side(0.0, 1), power=heart)
+
+
+def _fresh(kind: Kind, rows: Sequence[Row]) -> Freshness | None:
+    if not kind.tokens:
+        return None
+    ids = [row.example.question.id for row in rows[:40]]
+    states: tuple[IndexState, ...] = ("before",)
+    if "dense" in kind.axes[1]:
+        states = ("before", "after", "both")
+    answers = tuple(FreshAnswers(
+        state, {row: (float(state == "after"), float(state == "before")) for row in ids[:20]},
+        dict.fromkeys(ids[20:], 1.0)) for state in states)
+    return Freshness("2027-01-01", answers, {row: row for row in ids})
 
 
 def _row(kind: Kind, example: Example, dice: random.Random, poison: str) -> Row:
@@ -348,7 +379,10 @@ def _forgetting(drop: float) -> Forgetting:
         0,
         0,
     )
-    return Forgetting(pooled, (*suites, bits))
+    nats = replace(bits, suite="own_text", metric="nats_per_token")
+    floor = Noise(0.024, 0.031, Measure(-0.007, -0.02, 0.006, 800),
+                  Measure(drop - 0.024, drop - 0.05, drop, 800), above=drop > 0.05)
+    return Forgetting(replace(pooled, noise=floor), (*suites, bits, nats))
 
 
 def _comparison(best: Trial, other: Trial) -> Comparison:

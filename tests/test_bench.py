@@ -2,87 +2,122 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-pytest.importorskip("psutil", reason="not installed: psutil (make setup)")
+pytest.importorskip("torch")
 
-from tests.bench import table
-from tests.bench.timing import Peer, Side, Work, best, compared, doubling, interleaved
+from tests.bench import table, works
+from tests.bench.sides import OURS, Entrant, Measured
+from tests.bench.timing import Entered, Rules, compared, doubling, interleaved
+from tests.bench.worker import Failed
 
-CEILINGS = {"float32": 100.0}
-
-
-def sleeper(seconds: float, said: str = "same") -> Side:
-    def side(share: float) -> Callable[[], str]:
-        def run() -> str:
-            time.sleep(seconds * share)
-            return said
-        return run
-    return side
+WORK = works.Work("napping", "generation", 8, new=4)
+CEILINGS = {"auto": 100.0}
 
 
-def work(*peers: Peer) -> Work:
-    return Work("sleeping", "naps/s", 2, 1e9, "float32", sleeper(0.01), peers,
-                lambda ours, theirs: f"{ours} and {theirs}")
+@dataclass
+class Napper:
+    """A side whose settings are seconds; "broken" fails. Closed ones are noted."""
+
+    asked: list[str]
+    closed: list[str] = field(default_factory=list)
+    name: str = ""
+    setting: str = ""
+
+    def ask(self, verb: str, *given: Any, limit: float | None = None) -> Any:
+        self.asked.append(self.name)
+        if self.setting == "broken":
+            raise Failed("RuntimeError: cannot read these weights")
+        output = [(1, 2, 3, 4)] * round(WORK.count * given[0])
+        seconds = float(self.setting or 1.0) * given[0]
+        return Measured(seconds, WORK.new * len(output), 1e9, 100.0, math.nan, output)
+
+    def tell(self, _: str, *given: Any) -> None:
+        _, self.name, self.setting = given
+
+    def wait(self, limit: float) -> None: ...
+
+    def reply(self, limit: float | None = None) -> None: ...
+
+    def close(self) -> None:
+        if (said := f"{self.name} {self.setting}".strip()) not in self.closed:
+            self.closed.append(said)
 
 
-def test_a_peer_is_compared_at_its_fastest_setting() -> None:
-    peer = Peer("sleeper", lambda setting: sleeper(float(setting)), ["0.4", "0.02", "0.2"])
-    rows, skipped = compared(work(peer), repeats=3, ceilings=CEILINGS, say=lambda _: None)
-    assert [row["setting"] for row in rows] == ["0.02"]
-    assert rows[0]["n"] == 3
-    assert rows[0]["ratio_min"] <= rows[0]["ratio"] <= rows[0]["ratio_max"]
-    assert rows[0]["agreement"] == "same and same"
+def rules(asked: list[str], closed: list[str]) -> Rules:
+    return Rules(repeats=3, say=lambda _: None, make=lambda: Napper(asked, closed))
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def closed() -> list[str]:
+    return []
+
+
+def test_a_peer_is_compared_at_its_fastest_setting_and_the_others_end_before(
+    asked: list[str], closed: list[str]
+) -> None:
+    peers = [Entrant("napper", ("4", "2", "3"))]
+    [row], _ = compared(WORK, peers, rules(asked, closed), CEILINGS)
+    assert row["setting"] == "2"
+    assert closed[:2] == ["napper 4", "napper 3"]
+
+
+def test_a_row_holds_the_ratio_of_what_both_do_in_a_second(
+    asked: list[str], closed: list[str]
+) -> None:
+    peers = [Entrant("napper", ("2",), share=0.5)]
+    [row], skipped = compared(WORK, peers, rules(asked, closed), CEILINGS)
+    assert (row["ours"], row["peer"], row["ratio"], row["n"]) == (32.0, 16.0, 2.0, 3)
+    assert row["ratio_min"] <= row["ratio"] <= row["ratio_max"]
+    assert row["agreement"] == "100% of tokens equal, 4 of 4 first ones"
+    assert row["others_busy"] is None
     assert skipped == []
+    assert set(closed) == {OURS, "napper 2"}
 
 
-def test_a_peer_that_is_not_installed_is_named() -> None:
-    peer = Peer("absent", lambda _: sleeper(0), needs=["no_such_package_at_all"])
-    rows, skipped = compared(work(peer), repeats=1, ceilings=CEILINGS, say=lambda _: None)
+def test_a_peer_that_is_not_installed_is_named(asked: list[str], closed: list[str]) -> None:
+    peers = [Entrant("absent", needs=["no_such_package_at_all"])]
+    rows, skipped = compared(WORK, peers, rules(asked, closed), CEILINGS)
     assert rows == []
-    assert skipped[0]["peer_name"] == "absent"
-    assert "not installed: no_such_package_at_all" in skipped[0]["reason"]
+    assert skipped == [{"work": "napping", "peer_name": "absent",
+                        "reason": "not installed: no_such_package_at_all"}]
 
 
-def test_a_peer_that_fails_leaves_the_others_alone() -> None:
-    def broken(_: str) -> Side:
-        raise RuntimeError("cannot read\nthese weights")
-
-    rows, skipped = compared(work(Peer("broken", broken), Peer("well", lambda _: sleeper(0.01))),
-                             repeats=1, ceilings=CEILINGS, say=lambda _: None)
+def test_a_peer_that_fails_leaves_the_others_alone(asked: list[str], closed: list[str]) -> None:
+    peers = [Entrant("broken", ("broken",)), Entrant("well", ("2",))]
+    rows, skipped = compared(WORK, peers, rules(asked, closed), CEILINGS)
     assert [row["peer_name"] for row in rows] == ["well"]
     assert skipped[0]["reason"] == "RuntimeError: cannot read these weights"
 
 
-def test_one_setting_that_fails_leaves_the_other_settings() -> None:
-    def opened(setting: str) -> Side:
-        if setting == "broken":
-            raise ValueError(setting)
-        return sleeper(0.01)
-
-    assert best(Peer("peer", opened, ["broken", "well"]))[0] == "well"
-
-
-def test_every_repeat_runs_all_sides_and_another_one_first() -> None:
-    order: list[str] = []
-
-    def noted(name: str) -> Side:
-        return lambda _: lambda: order.append(name)
-
-    interleaved({name: noted(name) for name in "abc"}, 3)
-    assert "".join(order) == "abcbcacab"
+def test_one_setting_that_fails_leaves_the_other_settings(
+    asked: list[str], closed: list[str]
+) -> None:
+    peers = [Entrant("napper", ("broken", "2"))]
+    [row], _ = compared(WORK, peers, rules(asked, closed), CEILINGS)
+    assert row["setting"] == "2"
 
 
-def test_what_a_side_prepares_is_not_timed() -> None:
-    def side(_: float) -> Callable[[], None]:
-        time.sleep(0.2)
-        return lambda: None
+def test_every_repeat_runs_all_sides_and_another_one_first(asked: list[str]) -> None:
+    interleaved({name: Entered(Napper(asked, name=name)) for name in "abc"}, Rules())
+    assert "".join(asked) == "abcbcacab"
 
-    assert interleaved({"": side}, 1)[""].seconds[0] < 0.1
+
+def test_what_a_peer_leaves_out_is_every_nth_of_the_items() -> None:
+    assert works.part(list(range(8)), 1 / 4) == [0, 4]
+    assert works.part(list(range(3)), 1.0) == [0, 1, 2]
+
+
+# ------------------------------------------------------------------ what is said
 
 
 def test_the_worst_step_tells_what_twice_the_size_costs() -> None:
@@ -94,12 +129,12 @@ def found(**changes: Any) -> dict[str, Any]:
     row = {
         "work": "generation", "unit": "tokens/s", "ours": 200.0, "peer": 100.0,
         "peer_name": "transformers", "setting": "batch 32", "ratio": 2.0, "ratio_min": 1.9,
-        "ratio_max": 2.1, "ceiling_share_ours": 0.2, "ceiling_share_peer": 0.1,
-        "added_mib_ours": 10.0, "added_mib_peer": 20.0, "agreement": "all equal",
+        "ratio_max": 2.1, "ceiling_share_ours": 0.2, "ceiling_share_peer": 0.1, "n": 3,
+        "peak_mib_ours": 10.0, "peak_mib_peer": 20.0, "agreement": "all equal", "share": 1.0,
+        "commit": "0123456789", "quick": False, "threads": 2, "ceiling_gflops": 100.0,
     }
     slower = {**row, "peer_name": "lm-eval", "ratio": 4.0}
-    return {"commit": "0123456789", "changed": False, "quick": False, "growth": [],
-            "ceiling_gflops": {"float32": 100}, "works": [row, slower], "checks": [],
+    return {"growth": [], "works": [row, slower], "identity": [], "precision": [], "candidates": [],
             "skipped": [], **changes}
 
 
@@ -113,9 +148,11 @@ def test_a_missed_bar_is_named() -> None:
     assert table.judged(3.0, 1.8, 3) == "reached, at best too"
 
 
-def test_no_bar_is_judged_while_one_of_its_peers_is_missing() -> None:
-    alone = found(works=found()["works"][:1])
-    assert "aimed at" not in table.rendered(alone)
+def test_a_broken_identity_is_named() -> None:
+    row = {"identity": "scores are those of lm-eval", "of": 4, "same": 3, "largest": 0.01,
+           "holds": False, "note": "", "commit": "0123456789", "quick": False}
+    assert "scores are those of lm-eval: **no**; 3 of 4, largest difference 1.0e-02" in (
+        table.rendered(found(identity=[row])))
 
 
 def test_skipped_peers_stand_in_the_table() -> None:

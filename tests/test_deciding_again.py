@@ -13,12 +13,11 @@ from material import Listening, Silent, own, plan, recipe, small_task
 from test_measures import POLICY, suites
 
 from advisor.cli import main
-from advisor.config import LoraWeights, PolicyFile, Settings
+from advisor.config import PolicyFile, Settings
 from advisor.core import PrepareCost
 from advisor.decide import conclude
 from advisor.decide.changes import changed
 from advisor.engines.fake import FakeEngine
-from advisor.engines.protocol import Course
 from advisor.errors import AdvisorError, Faults
 from advisor.measures.forgetting import forgetting
 from advisor.measures.standing import forgetting_bars
@@ -143,7 +142,7 @@ def test_deciding_again_loads_neither_torch_nor_a_reader_of_yaml(finished):
 class Lucky(Listening):
     """Tuned at an odd seed, it learns the wrong answers."""
 
-    def tune(self, course: Course, spec: LoraWeights, *, folder, seed: int) -> PrepareCost:
+    def tune(self, course, spec, *, folder, seed: int, start=None) -> PrepareCost:
         lessons = [replace(one, completion="no idea") if seed % 2 else one
                    for one in course.train]
         return FakeEngine.tune(self, replace(course, train=tuple(lessons)), spec, folder=folder,

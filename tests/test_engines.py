@@ -32,6 +32,7 @@ rehearsal = pytest.importorskip("advisor.engines.rehearsal")
 scoring = pytest.importorskip("advisor.engines.scoring")
 training = pytest.importorskip("advisor.engines.training")
 transformers_engine = pytest.importorskip("advisor.engines.transformers")
+tuning = pytest.importorskip("advisor.engines.tuning")
 
 CPU = torch.device("cpu")
 SPEC = LoraWeights(kind="lora", rank=4, alpha=8.0, learning_rate=5e-3, epochs=3.0, batch_size=4,
@@ -326,7 +327,7 @@ def test_scoring_leaves_half_precision_weights_as_they_were(tiny):
 def taught(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One tuning, and what was true before it."""
     folder = tmp_path_factory.mktemp("adapter") / "a"
-    samples = [engine._sample(lesson) for lesson in lessons()]
+    samples = [tuning.sample(engine, lesson.prompt, lesson.completion) for lesson in lessons()]
     before = training.dev_loss(engine.weights.model, samples, batch_size=8)
     digest = weights_digest(engine)
     cost = engine.tune(Course(lessons(), lessons()), SPEC, folder=folder, seed=3)
@@ -359,14 +360,14 @@ def test_an_adapter_is_two_files_that_peft_loads(engine, taught):
     with torch.inference_mode():
         base = fresh(input_ids=ids).logits
         peft = PeftModel.from_pretrained(fresh, str(folder))(input_ids=ids).logits
-        ours = engine.with_adapter(folder).weights.model(input_ids=ids).logits
+        ours = engine.with_weights(folder).weights.model(input_ids=ids).logits
     assert (peft - base).abs().max() > 1e-3
     assert torch.allclose(peft, ours, atol=2e-3)
 
 
 def test_the_best_check_is_the_one_that_is_kept(engine, taught):
-    tuned = engine.with_adapter(taught["folder"])
-    samples = [engine._sample(lesson) for lesson in lessons()]
+    tuned = engine.with_weights(taught["folder"])
+    samples = [tuning.sample(engine, lesson.prompt, lesson.completion) for lesson in lessons()]
     kept = training.dev_loss(tuned.weights.model, samples, batch_size=8)
     assert kept == pytest.approx(min(taught["cost"].dev_loss), abs=1e-3)
 
@@ -389,8 +390,8 @@ def test_layers_that_are_not_attention_are_refused(tiny, tmp_path):
 
 def test_weights_adapter_precision_and_scheme_are_in_the_digest(engine, taught):
     half = transformers_engine.engine(engine.weights.files, dtype="bfloat16")
-    others = [engine, engine.with_adapter(taught["folder"]), engine.quantised("nf4"), half,
-              engine.quantised("nf4").with_adapter(taught["folder"])]
+    others = [engine, engine.with_weights(taught["folder"]), engine.quantised("nf4"), half,
+              engine.quantised("nf4").with_weights(taught["folder"])]
     assert len({one.digest for one in others}) == len(others)
     assert engine.quantised("none").digest == engine.digest
 
@@ -415,10 +416,10 @@ def test_adapters_are_tuned_in_half_precision_too(tiny, tmp_path):
     model = engine.weights.model
     with packing.plain(model):
         tuned = pytest.importorskip("peft").get_peft_model(
-            model, transformers_engine._lora_config(spec, model)).base_model.model
+            model, tuning._lora_config(spec, model)).base_model.model
         layers = [m for m in tuned.modules() if hasattr(m, "cast_input_dtype_enabled")]
         assert layers
-        with training._mixed(tuned):
+        with training._mixed(tuned, tuned.dtype):
             assert not any(layer.cast_input_dtype_enabled for layer in layers)
         assert all(layer.cast_input_dtype_enabled for layer in layers)
 
@@ -432,12 +433,12 @@ def test_the_losses_of_fifty_updates_are_those_of_a_plain_loop(tiny, tmp_path):
     cost = engine.tune(Course(lessons(), lessons()), spec, folder=tmp_path / "a", seed=3)
     torch.manual_seed(3)
     model = as_it_came.__wrapped__(tiny.folder)
-    tuned = peft.get_peft_model(model, transformers_engine._lora_config(spec, model)).train()
+    tuned = peft.get_peft_model(model, tuning._lora_config(spec, model)).train()
     weights = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=spec.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, training._warmup_then_linear(50, spec.warmup))
-    samples = [engine._sample(lesson) for lesson in lessons()]
+    samples = [tuning.sample(engine, lesson.prompt, lesson.completion) for lesson in lessons()]
     losses = []
     for batch in training._batches(samples, spec, steps=50, seed=3):
         graded = sum(sample.graded for sample in batch)
@@ -466,7 +467,7 @@ def test_adapters_that_cannot_be_merged_are_tuned_as_peft_has_them(tiny, tmp_pat
     model = engine.weights.model
     with packing.plain(model):
         tuned = pytest.importorskip("peft").get_peft_model(
-            model, transformers_engine._lora_config(spec, model))
+            model, tuning._lora_config(spec, model))
         assert not any(adapters._mergeable(layer) for layer in tuned.modules())
 
 
@@ -480,6 +481,12 @@ def test_drawn_answers_do_not_depend_on_their_company(tiny):
     other = dict(engine.generate(asked, max_tokens=8, sampling=replace(sampling, seed=6)))
     assert {n: one.text for n, one in other.items()} != {
         n: one.text for n, one in together.items()}
+
+
+def test_too_few_limits_are_refused():
+    rules = generation.Rules(frozenset(), lambda _: False, generation.most_likely)
+    with pytest.raises(ValueError, match="1 limits for 2 prompts"):
+        list(generation.write(None, [(1,), (2,)], [4], rules))
 
 
 def test_every_prompt_has_its_own_limit(tiny):
@@ -564,7 +571,7 @@ def test_an_adapter_on_four_bits_answers_and_is_scored(tiny, tmp_path, dtype):
     pytest.importorskip("bitsandbytes")
     base = transformers_engine.engine(tiny, dtype=dtype).quantised("nf4")
     base.tune(Course(lessons(), lessons()), SPEC, folder=tmp_path / "a", seed=1)
-    tuned = base.with_adapter(tmp_path / "a")
+    tuned = base.with_weights(tmp_path / "a")
     [(_, said)] = tuned.generate(prompts(tuned)[:1], max_tokens=4)
     assert said.tokens_out <= 4
     pair = (tuned.tokenize("The toll"), tuned.tokenize(" is low"))
@@ -584,8 +591,8 @@ def test_a_second_tuning_starts_from_the_base(tiny, tmp_path):
 
 def test_rehearsal_keeps_the_tuned_model_near_the_base(tiny, tmp_path):
     engine = transformers_engine.engine(tiny, dtype="float32")
-    text, earlier = engine._rehearsal(seed=0)
-    again, spent = engine._rehearsal(seed=0)
+    text, earlier = engine.rehearsal(seed=0)
+    again, spent = engine.rehearsal(seed=0)
     assert (earlier, spent) == (0.0, text.seconds)
     assert again is text
     assert len(text.texts) == len(text.hidden) == rehearsal.ROWS
@@ -599,7 +606,7 @@ def test_rehearsal_keeps_the_tuned_model_near_the_base(tiny, tmp_path):
     for weight in (0.0, 50.0):
         folder, spec = tmp_path / str(weight), SPEC.model_copy(update={"rehearsal": weight})
         engine.tune(Course(lessons(), lessons()), spec, folder=folder, seed=1)
-        drift[weight] = divergence(engine.with_adapter(folder).weights.model)
+        drift[weight] = divergence(engine.with_weights(folder).weights.model)
     assert 0 < drift[50.0] < drift[0.0] / 2
 
 
@@ -607,17 +614,19 @@ def test_a_full_disk_is_told_as_such_when_an_adapter_is_saved(tmp_path):
     from safetensors import SafetensorError
 
     class Full:
+        peft_config: Any = None
+
         def save_pretrained(self, *_: Any, **__: Any) -> None:
             raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     with pytest.raises(OSError, match="No space left") as told:
-        transformers_engine._save_adapter(Full(), tmp_path, base="x")
+        tuning._save(Full(), tmp_path, base="x", dtype=torch.float32)
     assert told.value.errno == errno.ENOSPC
 
 
 def test_rehearsing_beside_the_lessons_is_the_same_as_apart(engine):
-    samples = [engine._sample(lesson) for lesson in lessons()][:3]
-    model, part = engine.weights.model, engine._rehearsal(seed=0)[0].part(0, 2)
+    samples = [tuning.sample(engine, lesson.prompt, lesson.completion) for lesson in lessons()][:3]
+    model, part = engine.weights.model, engine.rehearsal(seed=0)[0].part(0, 2)
     with torch.no_grad():
         loss, drift = training._losses(model, samples, part)
         total, count = training._loss(model, samples)
@@ -639,7 +648,7 @@ def test_only_the_top_layers_get_an_adapter(tiny, tmp_path):
 
 def test_every_text_is_rehearsed_in_its_turn():
     texts = tuple((number,) for number in range(10))
-    written = rehearsal.Rehearsal(texts, torch.arange(10.0)[:, None, None], 0.0)
+    written = rehearsal.Rehearsal(texts, torch.arange(10.0)[:, None, None], 0.0, None)
     parts = [written.part(step, 4) for step in range(3)]
     assert [[n for (n,) in part.texts] for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7],
                                                               [8, 9, 0, 1]]
@@ -656,14 +665,14 @@ def test_a_lesson_too_long_for_the_model_is_refused(tiny, tmp_path):
 
 def test_a_lesson_grades_its_completion_and_the_end_only(engine):
     lesson = lessons()[0]
-    sample = engine._sample(lesson)
+    sample = tuning.sample(engine, lesson.prompt, lesson.completion)
     said = (*engine.tokenize(lesson.completion), engine.weights.tokenizer.eos_token_id)
     assert sample.graded == len(said)
     assert sample.tokens == (*engine.encode(lesson.prompt), *said)
 
 
 def test_the_loss_with_a_shared_prefix_is_the_loss_without(engine):
-    samples = [engine._sample(lesson) for lesson in lessons()[:5]]
+    samples = [tuning.sample(engine, lesson.prompt, lesson.completion) for lesson in lessons()[:5]]
     model = engine.weights.model
     part = next(iter(model.get_decoder().layers)).self_attn.q_proj.weight
     results = []
@@ -687,7 +696,7 @@ def test_the_loss_with_a_shared_prefix_is_the_loss_without(engine):
 
 def test_four_bit_weights_pass_the_same_gradient_after_they_answered(engine):
     pytest.importorskip("bitsandbytes")
-    model = engine.quantised("nf4")._tunable()
+    model = tuning._base(engine.quantised("nf4").weights)
     ids = torch.tensor([prompts(engine)[0]])
 
     def gradient() -> Any:
@@ -707,6 +716,6 @@ def test_four_bit_weights_answer_and_can_be_tuned(engine, tmp_path):
     answers = dict(packed.generate(prompts(engine)[:2], max_tokens=6))
     assert sorted(answers) == [0, 1]
     packed.tune(Course(lessons()[:4], lessons()[:4]), SPEC, folder=tmp_path / "a", seed=1)
-    tuned = packed.with_adapter(tmp_path / "a")
+    tuned = packed.with_weights(tmp_path / "a")
     pair = [(engine.tokenize("The toll"), engine.tokenize(" is low"))]
     assert tuned.score(pair) != packed.score(pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def test_an_adapter_leaves_as_peft_and_vllm_read_it(workspace, capsys):
     assert "24 of 24 test rows as measured" in said
     assert f"--enable-lora --max-lora-rank 8 --lora-modules tolls-lora={out}" in said
     assert {path.name for path in out.iterdir()} == {
-        "adapter_config.json", "adapter_model.safetensors", "README.md", "advisor-system.json"}
+        "adapter_config.json", "adapter_model.safetensors", "README.md", "advisor-system.json",
+        "advisor-export.json"}
 
 
 def test_merged_weights_answer_as_measured_without_the_adapter(workspace, capsys):
@@ -59,6 +61,37 @@ def test_merged_weights_answer_as_measured_without_the_adapter(workspace, capsys
     assert not list(out.glob("adapter*"))
     AutoModelForCausalLM.from_pretrained(out)
     assert AutoTokenizer.from_pretrained(out).chat_template
+
+
+def test_both_forms_are_timed_whichever_leaves(workspace, capsys):
+    for form in ("adapter", "merged"):
+        assert export("--out", workspace / form, "--as", form) == 0
+        assert re.search(r"speed: [\d.]+ tokens/s merged, [\d.]+ beside", capsys.readouterr().out)
+        told = json.loads((workspace / form / "advisor-export.json").read_text())
+        assert told["speed"]["merged_tokens_per_second"] > 0
+        assert told["parity"]["same"] == told["parity"]["rows"] == 24
+
+
+def test_an_export_is_not_served_here_but_says_who_serves_it(workspace, capsys):
+    assert export("--out", workspace / "out", "--as", "merged") == 0
+    assert main(["serve", str(workspace / "out")]) == 2
+    assert f"vllm serve {workspace / 'out'}" in capsys.readouterr().err
+
+
+def test_gguf_needs_the_converter_and_says_where_it_is(workspace, monkeypatch, capsys):
+    monkeypatch.delenv("LLAMA_CPP", raising=False)
+    assert export("--out", workspace / "out", "--as", "gguf") == 2
+    assert "pip download" in capsys.readouterr().err
+    assert export("--out", workspace / "out", "--as", "gguf", "--llama-cpp", workspace) == 2
+    assert "holds no convert_hf_to_gguf.py" in capsys.readouterr().err
+
+
+def test_a_converter_that_fails_is_quoted_and_leaves_nothing(workspace, capsys):
+    pytest.importorskip("xllamacpp")
+    (workspace / "convert_hf_to_gguf.py").write_text("raise SystemExit('unknown kind of model')")
+    assert export("--out", workspace / "out", "--as", "gguf", "--llama-cpp", workspace) == 2
+    assert "unknown kind of model" in capsys.readouterr().err
+    assert not (workspace / "out").exists()
 
 
 def test_the_hub_reads_what_an_export_is_made_from(workspace):

@@ -182,3 +182,14 @@ def test_what_was_not_measured_is_said_to_be_so(folder):
     assert annex["slices"] == "not measured"
     assert "whether quality differs between groups is not known" in (
         folder / "governance/model-card.md").read_text()
+
+
+def test_what_weights_give_away_stands_in_the_card_and_the_list_of_evidence(facts):
+    share = {"value": 0.7, "low": 0.6, "high": 0.8, "n": 200}
+    found = {"auc": share, "caught": 0.1, "extracted": share, "guessed": share, "excess": share,
+             "state": "found", "by_heart": None}
+    tested = replace(facts, verdict={**facts.verdict, "leakage": {"lora": found}})
+    assert "Training rows: found by membership (area under the curve 0.70)" in model_card(tested)
+    assert "was not tested" in model_card(facts)
+    assert annex_iv(tested, ())["leakage_from_weights"]["auc"] == share
+    assert annex_iv(facts, ())["leakage_from_weights"]["state"] == "not tested"

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -166,6 +167,18 @@ def test_writers_side_by_side_lose_and_double_nothing(tmp_path: Path) -> None:
         assert (child.returncode, errors) == (0, "")
     assert len(stored(path, list(range(200)))) == 200
     assert count(path) == (200, 200)
+
+
+def test_a_new_journal_waits_for_whoever_writes_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(0.2, other.execute, ["COMMIT"])
+        end.start()
+        with Journal(path) as journal:
+            assert journal.integrity() == "ok"
+        end.join()
 
 
 # ------------------------------------------------------------------ full disks, damage

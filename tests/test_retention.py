@@ -41,7 +41,10 @@ def opened(folder: Path) -> Suite:
     return suite
 
 
-@pytest.mark.parametrize("name", Settings().retention)
+FILES = [name for name in Settings().retention if name != "own_text"]  # that one has no file
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_shipped_suite_loads_with_its_chance_and_its_data(name):
     [suite] = load_suites([name], Workspace(ROOT).retention_file)
     assert suite.config is not None
@@ -56,7 +59,7 @@ def test_a_shipped_suite_loads_with_its_chance_and_its_data(name):
 def test_shipped_suites_are_told_apart():
     suites = load_suites(Settings().retention, Workspace(ROOT).retention_file)
     assert len({suite.digest for suite in suites}) == len(suites)
-    assert len({suite.config["task"] for suite in suites if suite.config}) == len(suites)
+    assert len({suite.config["task"] for suite in suites if suite.config}) == len(FILES)
 
 
 def test_a_suite_knows_its_chance_and_where_its_data_lies(folder):

@@ -20,11 +20,12 @@ import pytest
 import yaml
 from material import ROOT, Listening, Silent, own, plan, recipe, small_task
 
-from advisor.config import LoraWeights, Settings
+from advisor.config import Settings, TunedWeights
 from advisor.core import PrepareCost, Task
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Course
 from advisor.errors import AdvisorError, Busy
+from advisor.measures import owntext
 from advisor.measures.retention import load_suites
 from advisor.runner.journal import RunLock
 from advisor.runner.plan import Plan
@@ -320,7 +321,8 @@ class Moody(Listening):
     mood: str = ""
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         lessons = [replace(one, completion=one.completion + self.mood) for one in course.train]
         return FakeEngine.tune(
@@ -365,6 +367,7 @@ def test_only_tuned_weights_are_measured_for_forgetting(planned):
     found = {one.contender: one.forgetting for one in done.verdict.standings}
     assert (found["floor"], found["zero-shot"]) == ("unchanged", "unchanged")
     sizes = {change.suite: change.base.n for change in found["lora"].suites}
+    assert sizes.pop("own_text") == owntext.TEXTS
     lines = {suite.name: (ROOT / "evals" / "retention" / f"{suite.name}.jsonl").read_text()
-             for suite in suites}
+             for suite in suites if suite.name in sizes}
     assert sizes == {name: len(text.splitlines()) for name, text in lines.items()}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from advisor.cli.tools import for_bundle
+from advisor.cli.tools import Opener, winner
 from advisor.core import Question
-from advisor.engines.openai import Endpoint, endpoint
 from advisor.errors import AdvisorError
-from advisor.workspace import Workspace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +24,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from advisor.contenders.recipe import reopen
-    from advisor.ship.bundle import MANIFEST, verify
     from advisor.ship.registry import registered
 
     path = options.path
@@ -35,11 +31,7 @@ def execute(options: argparse.Namespace) -> int:
         raise AdvisorError("the question is empty", fix=f'advisor ask {options.path} "..."')
     if not path.exists():
         path = registered(str(path))
-    if not (path / MANIFEST).is_file() and (path / "winner").is_dir():
-        path = path / "winner"
-    manifest = verify(path)
-    tools = replace(for_bundle(manifest, path, options.model), endpoints=_endpoints())
-    system, _ = reopen(path, tools)
+    _, system = Opener(options.model).open(winner(path))
     [answer] = system.answer([Question("ask", options.text, tuple(options.choice))])
     if answer.failure:
         raise AdvisorError(answer.failure, fix="ask a shorter question")
@@ -54,13 +46,3 @@ def execute(options: argparse.Namespace) -> int:
     for dropped in answer.dropped:
         print(f"left out of the prompt: {dropped}")
     return 0
-
-
-def _endpoints() -> dict[str, Endpoint]:
-    """Those of the user's own advisor.yaml: a bundle names no place to send questions to."""
-    try:
-        given = Workspace.find(Path.cwd()).settings().endpoints
-    except AdvisorError:
-        return {}
-    return {name: endpoint(name, one) for name, one in given.items()}
-

@@ -29,6 +29,7 @@ from advisor.gate.run import Gated, default_folder, gate
 from advisor.gate.scores import Bench
 from advisor.gate.sides import Base, Side, finished, kind_of
 from advisor.gate.strangers import stranger
+from advisor.measures import owntext
 from advisor.measures.retention import load_suites
 from advisor.workspace import Workspace
 
@@ -64,7 +65,8 @@ def execute(options: argparse.Namespace) -> int:
     task = load_task(workspace.task_folder(options.task or champion.task))
     folder = options.out or default_folder(workspace.reports, task.name)
     candidate = _candidate(options, champion, folder)
-    names = tuple(options.suite or settings.retention)
+    # The divergence from the base is a detector; between two systems it says nothing.
+    names = tuple(options.suite or (one for one in settings.retention if one != owntext.NAME))
     bench = Bench(
         task=task, settings=settings, suites=load_suites(names, workspace.retention_file),
         folder=folder, tools=_opener(), rescore=options.rescore,

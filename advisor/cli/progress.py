@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from advisor.config import LoraWeights, Recipe
+from advisor.config import Recipe, TunedWeights
 
 # Relative sizes of the stages, from a run of the two shipped tasks on two cores. They
 # only shape the estimate: the time already spent sets its scale.
@@ -39,7 +39,7 @@ class Drawn:
         self.count = len(contenders)
         self.planned = {}
         for name, recipe in contenders.items():
-            tuned = isinstance(recipe.weights, LoraWeights)
+            tuned = isinstance(recipe.weights, TunedWeights)
             self.planned[name, "preparing"] = WEIGHTS["tuning" if tuned else "preparing"]
             self.planned[name, "answering"] = WEIGHTS["answering"]
             if tuned:

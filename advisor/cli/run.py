@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +22,18 @@ from rich.console import Console
 from advisor.cli import INTERRUPTED
 from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
+from advisor.contenders.factorial import cells
 from advisor.core import Task, Verdict
 from advisor.data.task import load_task
+from advisor.data.versions import need_version
 from advisor.engines.openai import endpoint
 from advisor.errors import AdvisorError, did_you_mean
 from advisor.forecast.figures import FILE as PLAN
 from advisor.forecast.figures import summary
 from advisor.measures.retention import load_suites
 from advisor.report import Report, verdict_json
+from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
 from advisor.ship.bundle import digests
@@ -43,11 +47,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="only this file of baselines/ (repeatable; default: all but the optional ones of "
         "advisor.yaml)")
     add("--all", action="store_true", help="the optional contenders too")
+    add("--preset", metavar="NAME",
+        help="the set of that name under `presets` in advisor.yaml: quick, standard, thorough")
+    add("--factorial", action="store_true",
+        help="every combination of the factors of advisor.yaml, and what each adds")
+    add("--time-limit", metavar="TIME", type=duration,
+        help="30m, 2h or 90s, shared evenly by the tasks: who would not end in time is left out")
     add("--limit", type=int, metavar="N",
         help="only the first N test rows; the run is marked as not final")
     add("--seed", type=int, help="default: seed of advisor.yaml")
     add("--seeds", type=int, default=1, metavar="N",
         help="measure contenders that the seed can change at N seeds (default: 1)")
+    add("--freshness", action="store_true",
+        help="ask about facts that changed too (versions/ of the task), with old and new documents")
+    add("--leakage", action="store_true",
+        help="test tuned contenders for membership and extraction of their training rows")
     add("--model", help="default: model of advisor.yaml")
     add("--out", type=Path, metavar="DIR", help="default: reports/; one folder a task in it")
     add("--engine", choices=["transformers", "fake"], default="transformers",
@@ -60,8 +74,10 @@ def execute(options: argparse.Namespace) -> int:
     workspace = Workspace.find(Path.cwd())
     settings = _settings(workspace, options)
     # Everything a user may have got wrong is found before anything costs time.
+    started = time.monotonic()
     recipes = {name: workspace.recipe(name) for name in _chosen(workspace, settings, options)}
-    recipes = dict(sorted(recipes.items(), key=_effort))
+    if not options.preset:  # its order says who goes first
+        recipes = dict(sorted(recipes.items(), key=_effort))
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
     for task, folder in zip(tasks, folders, strict=True):
@@ -76,14 +92,18 @@ def execute(options: argparse.Namespace) -> int:
     plans = []
     for task, folder in zip(tasks, folders, strict=True):
         plan = _plan(workspace, settings, recipes, (task, folder), options)
+        if options.factorial:
+            plan = _with_cells(plan, workspace)
         tools = replace(plan.tools, endpoints=served)
         plans.append(replace(plan, shared=shared, tools=tools))
     console = Console(stderr=options.json, highlight=False)
     finished = []
-    for plan in plans:
+    for number, plan in enumerate(plans, start=1):
+        until = started + (options.time_limit or 0.0) * number / len(plans)
+        limit = Limit(until) if options.time_limit else None
         try:
             with progress(console, live=not options.no_input, task=plan.task.name) as watch:
-                finished.append((plan, run(plan, watch)))
+                finished.append((plan, run(plan, watch, limit)))
         except KeyboardInterrupt:
             console.print("\ninterrupted; every answer so far is kept. To continue:")
             command = shlex.join(["advisor", *sys.argv[1:]])
@@ -106,15 +126,48 @@ def _chosen(
             f"{did_you_mean(unknown[0], names)}",
             fix="correct or remove the name",
         )
+    if options.preset:
+        return _preset(workspace, settings, options.preset)
     if options.contender:
         return list(options.contender)
+    if options.factorial:
+        return []
     return [name for name in names if options.all or name not in settings.optional]
+
+
+def _preset(workspace: Workspace, settings: Settings, name: str) -> Sequence[str]:
+    if name not in settings.presets:
+        raise AdvisorError(
+            f"{workspace.root / SETTINGS}: presets: no {name!r}"
+            f"{did_you_mean(name, settings.presets)}" if settings.presets else
+            f"{workspace.root / SETTINGS} has no presets",
+            fix=f"write `presets: {{{name}: [floor, few-shot, lora]}}` there",
+        )
+    return settings.presets[name]
+
+
+def _with_cells(plan: Plan, workspace: Workspace) -> Plan:
+    """The plan with every cell of the factorial besides."""
+    sources: dict[str, Recipe] = {factor: workspace.recipe(name)
+                                  for factor, name in plan.settings.factorial.items()}
+    made = cells(sources, plan.task.material)
+    recipes = {**plan.recipes, **{name: cell.recipe for name, cell in made.items()}}
+    return replace(plan, recipes=dict(sorted(recipes.items(), key=_effort)),
+                   cells={name: cell.on for name, cell in made.items()})
+
+
+def duration(text: str) -> float:
+    """Seconds of `30m`, `2h` or `90s`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"expected a time such as 30m, 2h or 90s, found {text!r}")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:
     """What takes long comes late: whoever stops a run early has seen the most contenders."""
     name, recipe = item
-    tuned, reads = isinstance(recipe.weights, LoraWeights), recipe.retrieval.kind != "none"
+    tuned, reads = isinstance(recipe.weights, TunedWeights), recipe.retrieval.kind != "none"
     return tuned, recipe.prompt.kind != "none", reads, recipe.prompt.shots, name
 
 
@@ -145,6 +198,9 @@ def _plan(
         data={name: sha for name, sha in digests(folder).items()
               if name.endswith((".jsonl", ".yaml", ".md", ".txt"))},
         seeds=options.seeds,
+        # Its rows are named by id, whatever the limit leaves out.
+        version=need_version(folder, load_task(folder)) if options.freshness else None,
+        leakage=options.leakage,
     )
 
 
@@ -166,6 +222,8 @@ def _folder_name(task: Task, options: argparse.Namespace) -> str:
     parts = [task.name, *(["fake"] if options.engine == "fake" else [])]
     if options.seed is not None:
         parts.append(f"seed-{options.seed}")
+    if options.factorial:
+        parts.append("factorial")
     if options.model is not None:
         parts.append(re.sub(r"[^a-z0-9]+", "-", options.model.lower()).strip("-"))
     if options.limit is not None:

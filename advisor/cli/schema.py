@@ -21,4 +21,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def text(name: str) -> str:
     """The schema as committed under advisor/schemas/."""
-    return json.dumps(MODELS[name].model_json_schema(), indent=2, ensure_ascii=False)
+    schema = MODELS[name].model_json_schema()
+    if "$ref" in schema:  # a model that holds itself; editors want it at the top
+        schema = {**schema["$defs"][MODELS[name].__name__], "$defs": schema["$defs"]}
+    return json.dumps(schema, indent=2, ensure_ascii=False)

@@ -57,5 +57,6 @@ def execute(options: argparse.Namespace) -> int:
         print("not final: rows were left out, or no real model answered")
     print(f'ask it:   advisor ask {version.label} "..."')
     print(f"use it:   advisor registry promote {version.label} production")
+    print(f"serve it: advisor serve {version.label}")
     print(f"files:    {registry.checkout(version.label)}")
     return 0

@@ -6,12 +6,16 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from advisor.contenders.composed import Tools
+from advisor.core import System
 from advisor.engines.fake import FakeEngine
+from advisor.engines.openai import Endpoint, endpoint
 from advisor.errors import AdvisorError
+from advisor.workspace import Workspace
 
 
 def fake() -> Tools:
@@ -38,6 +42,45 @@ def real(model: str, embedder: str, *, precision: str) -> Tools:
         ) from missing
 
 
+@dataclass(slots=True)
+class Opener:
+    """Opens bundles as `ask` and `serve` do; `model` says where the base is. Models that the
+    one before was measured with, too, are kept."""
+
+    model: str | None = None
+    _kept: tuple[object, Tools] | None = None
+
+    def open(self, path: Path) -> tuple[Mapping[str, Any], System]:
+        """The manifest of a bundle and its system, once every byte has been verified."""
+        from advisor.contenders.recipe import reopen
+        from advisor.ship.bundle import verify
+
+        manifest = verify(path)
+        needed = [manifest[key] for key in ("base", "embedder", "precision")]
+        if self._kept is None or self._kept[0] != needed:
+            tools = for_bundle(manifest, path, self.model)
+            self._kept = needed, replace(tools, endpoints=_endpoints())
+        system, _ = reopen(path, self._kept[1])
+        return manifest, system
+
+
+def winner(path: Path) -> Path:
+    """The folder of a bundle, given it or a run whose winner it is."""
+    from advisor.ship.bundle import MANIFEST
+
+    inside = not (path / MANIFEST).is_file() and (path / "winner").is_dir()
+    return path / "winner" if inside else path
+
+
+def _endpoints() -> dict[str, Endpoint]:
+    """Those of the user's own advisor.yaml: a bundle names no place to send questions to."""
+    try:
+        given = Workspace.find(Path.cwd()).settings().endpoints
+    except AdvisorError:
+        return {}
+    return {name: endpoint(name, one) for name, one in given.items()}
+
+
 def for_bundle(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:
     """The tools that a verified bundle was measured with; `model` says where the base is.
 
@@ -49,8 +92,7 @@ def for_bundle(manifest: Mapping[str, Any], path: Path, model: str | None) -> To
     try:
         tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
     except AdvisorError as error:
-        fix = f'name it: advisor ask {path} "..." --model PATH_OR_ID'
-        raise AdvisorError(error.problem, fix=fix) from error
+        raise AdvisorError(error.problem, fix="name it: --model PATH_OR_ID") from error
     for kind, found, wanted in (
         ("base model", tools.engine.digest, base["digest"]),
         ("embedder", tools.embedder.digest, embedder["digest"]),

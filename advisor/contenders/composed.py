@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from advisor import stops
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, FullWeights, Recipe, TunedWeights
 from advisor.contenders import citing, retrieval, shelf
 from advisor.contenders.prompt import Passage, Prompt, Shot, Shots, Style, concluded, fit
 from advisor.core import Answer, Example, Question, Usage
@@ -21,6 +21,8 @@ from advisor.engines.rerankers import Reranker
 from advisor.errors import AdvisorError, did_you_mean
 
 NOTHING = Usage(tokens_in=0, tokens_out=0, seconds=0.0)
+# How the failure of a question begins that no prompt has room for.
+TOO_LONG = "prompt too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,19 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, the prompt it became, and its share of the seconds that this took."""
+
+    question: Question
+    prompt: Prompt
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Composed:
     """Answers with `speaker`, which already holds the recipe's weights.
 
-    `adapter` is the folder of the adapter, None for base weights.
+    `tuned` is the folder of an adapter or of whole weights, None for base weights.
     """
 
     recipe: Recipe
@@ -70,7 +81,7 @@ class Composed:
     speaker: Speaker
     shots: Shots
     index: retrieval.Index | None
-    adapter: Path | None = None
+    tuned: Path | None = None
 
     @property
     def engine(self) -> Engine | None:
@@ -116,9 +127,15 @@ class Composed:
             for row in chosen
         ]
 
-    def ask(self, questions: Sequence[Question]) -> list[tuple[Message, ...]]:
-        """The conversations of `questions`, for tuning on what will be asked."""
-        prompts = self.prompts(questions, room=self._room())
+    def ask(
+        self,
+        questions: Sequence[Question],
+        *,
+        given: Sequence[tuple[Passage, ...]] | None = None,
+    ) -> list[tuple[Message, ...]]:
+        """The conversations of `questions`, for tuning on what will be asked; around `given`
+        passages instead of those that would be found."""
+        prompts = self.prompts(questions, room=self._room(), given=given)
         return [prompt.conversation.messages for prompt in prompts]
 
     def answer(
@@ -128,26 +145,45 @@ class Composed:
         given: Sequence[tuple[Passage, ...]] | None = None,
     ) -> Iterable[Answer]:
         """One answer a question; `given` passages stand in for those that would be found."""
+        asked = self.asked(questions, given=given)
+        for one in asked:
+            if not one.prompt.fits:
+                yield self.refused(one)
+        fitting = [one for one in asked if one.prompt.fits]
+        generated = self.speaker.speak(
+            [one.prompt.conversation for one in fitting],
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            constraints=self.constraints([one.question for one in fitting]),
+        )
+        for position, said in generated:
+            yield self.answered(fitting[position], said)
+
+    def asked(
+        self,
+        questions: Sequence[Question],
+        *,
+        given: Sequence[tuple[Passage, ...]] | None = None,
+    ) -> list[Asked]:
+        """The questions with their prompts; those that do not fit are to be refused."""
         room = self._room()  # reads the weights if nobody has: no part of a call
         started = time.perf_counter()
         prompts = self.prompts(questions, room=room, given=given)
         # Retrieval and templating belong to every call's time.
-        overhead = (time.perf_counter() - started) / max(1, len(questions))
-        fitting = [i for i, prompt in enumerate(prompts) if prompt.fits]
-        for i in sorted(set(range(len(prompts))) - set(fitting)):
-            yield Answer(
-                questions[i].id, "", NOTHING,
-                dropped=prompts[i].dropped, failure=self._too_long(prompts[i]),
-            )
-        generated = self.speaker.speak(
-            [prompts[i].conversation for i in fitting],
-            max_tokens=self._max_tokens(),
-            stop=() if self._style.reasons else self.manner.stop,
-            constraints=self._constraints([questions[i] for i in fitting]),
-        )
-        for position, said in generated:
-            i = fitting[position]
-            yield self._answer(questions[i], prompts[i], said, overhead)
+        each = (time.perf_counter() - started) / max(1, len(questions))
+        return [Asked(question, prompt, each)
+                for question, prompt in zip(questions, prompts, strict=True)]
+
+    @property
+    def max_tokens(self) -> int:
+        """The limit of an answer, its reasoning included."""
+        return self.manner.max_tokens + (
+            self.recipe.prompt.reasoning_tokens if self._style.reasons else 0)
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """The strings that end what the model writes."""
+        return () if self._style.reasons else self.manner.stop
 
     def save(self, folder: Path) -> None:
         described = {
@@ -161,10 +197,11 @@ class Composed:
         shelf.save(self.shots, folder)
         if self.index is not None:
             self.index.save(folder / "index")
-        if self.adapter is not None:
-            shutil.copytree(self.adapter, folder / "adapter")
+        if self.tuned is not None:
+            shutil.copytree(self.tuned, folder / weights_folder(self.recipe))
 
-    def _constraints(self, questions: Sequence[Question]) -> list[Constraint]:
+    def constraints(self, questions: Sequence[Question]) -> list[Constraint]:
+        """What each answer is held to; empty where decoding is free."""
         kind, manner = self.recipe.decoding.kind, self.manner
         if kind == "json":
             return [Constraint(schema=manner.schema)] * len(questions)
@@ -172,23 +209,21 @@ class Composed:
             return [Constraint(question.choices or manner.labels) for question in questions]
         return []
 
-    def _max_tokens(self) -> int:
-        prompt = self.recipe.prompt
-        more = prompt.reasoning_tokens if self._style.reasons else 0
-        return self.manner.max_tokens + more
-
     def _room(self) -> int:
-        return self.speaker.context_length - self._max_tokens()
+        return self.speaker.context_length - self.max_tokens
 
-    def _too_long(self, prompt: Prompt) -> str:
-        return (
-            f"prompt too long: {prompt.conversation.length} tokens without shots or passages, "
-            f"{self._room()} fit beside {self._max_tokens()} for the answer"
+    def refused(self, asked: Asked) -> Answer:
+        """The failure of a question whose prompt does not fit."""
+        prompt = asked.prompt
+        failure = (
+            f"{TOO_LONG}: {prompt.conversation.length} tokens without shots or passages, "
+            f"{self._room()} fit beside {self.max_tokens} for the answer"
         )
+        return Answer(asked.question.id, "", NOTHING, dropped=prompt.dropped, failure=failure)
 
-    def _answer(
-        self, question: Question, prompt: Prompt, said: Generation, overhead: float
-    ) -> Answer:
+    def answered(self, asked: Asked, said: Generation) -> Answer:
+        """The answer, read out of what the model said."""
+        prompt = asked.prompt
         text, reasoning = said.text, ""
         if self._style.reasons and not said.failure:
             text, reasoning = concluded(said.text)
@@ -198,9 +233,9 @@ class Composed:
             text, read, made_up = citing.checked(text, prompt.passages)
         length = prompt.conversation.length if said.tokens_in is None else said.tokens_in
         return Answer(
-            question.id,
+            asked.question.id,
             text,
-            Usage(length, said.tokens_out, said.seconds + overhead),
+            Usage(length, said.tokens_out, said.seconds + asked.seconds),
             sources=tuple(dict.fromkeys(passage.document for passage in read)),
             passages=tuple(passage.text for passage in prompt.passages),
             dropped=prompt.dropped,
@@ -210,11 +245,16 @@ class Composed:
         )
 
 
+def weights_folder(recipe: Recipe) -> str:
+    """Where a saved system keeps its tuned weights."""
+    return "weights" if isinstance(recipe.weights, FullWeights) else "adapter"
+
+
 def load(folder: Path, tools: Tools) -> Composed:
     """Open what `Composed.save` wrote, on the models in `tools`."""
     described = json.loads((folder / "system.json").read_text(encoding="utf-8"))
     recipe = Recipe.model_validate(described["recipe"])
-    adapter = None
+    tuned = None
     speaker: Speaker
     if isinstance(recipe.weights, EndpointWeights):
         speaker = tools.endpoint(recipe.weights.name)
@@ -224,10 +264,10 @@ def load(folder: Path, tools: Tools) -> Composed:
                 "was measured: its url, model or settings differ",
                 fix="set it back, or run the task again",
             )
-    elif isinstance(recipe.weights, LoraWeights):
-        adapter = folder / "adapter"
-        base = tools.engine.quantised(recipe.weights.quantise)
-        speaker = Local(base.with_adapter(adapter))
+    elif isinstance(recipe.weights, TunedWeights):
+        tuned = folder / weights_folder(recipe)
+        base = tools.engine.quantised(recipe.weights.scheme)
+        speaker = Local(base.with_weights(tuned))
     else:
         speaker = Local(tools.engine)
     index = None
@@ -239,4 +279,4 @@ def load(folder: Path, tools: Tools) -> Composed:
     shots = shelf.load(folder, recipe.prompt, embedder=tools.embedder)
     manner = described["manner"]
     lists = {name: tuple(manner[name]) for name in ("stop", "labels") if name in manner}
-    return Composed(recipe, Manner(**{**manner, **lists}), speaker, shots, index, adapter)
+    return Composed(recipe, Manner(**{**manner, **lists}), speaker, shots, index, tuned)

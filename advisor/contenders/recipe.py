@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.config import EndpointWeights, LoraWeights, OwnSystem, PromptSpec, Recipe
+from advisor.config import EndpointWeights, OwnSystem, PromptSpec, Recipe, TunedWeights
 from advisor.contenders import composed, decoding, own, retrieval, search
 from advisor.contenders.composed import Composed, Manner, Tools
 from advisor.contenders.floor import Floor, floor
@@ -23,7 +23,8 @@ from advisor.contenders.prompt import (
     fixed_shots,
     holds,
 )
-from advisor.contenders.tuning.lessons import course
+from advisor.contenders.tuning.kept import Kept
+from advisor.contenders.tuning.stages import Stages
 from advisor.core import Example, Material, PrepareCost, System
 from advisor.engines.protocol import Engine, Local, Speaker
 from advisor.errors import AdvisorError, Unfit
@@ -53,8 +54,10 @@ def prepare(
     workdir: Path,
     seed: int,
     earlier: Path | None = None,
+    kept: Kept | None = None,
 ) -> Prepared:
-    """Build everything the recipe needs from the material; adapters go to `workdir`.
+    """Build everything the recipe needs from the material; adapters go to `workdir`, and to
+    `kept` for others that need the same.
 
     `earlier` is the folder of a system made before: passages that it has embedded are not
     embedded again. Raises AdvisorError when the material cannot feed the recipe (no corpus,
@@ -79,15 +82,19 @@ def prepare(
     recipe, chosen = maker.prompting(recipe, index)
     found = {**found, **chosen}
     untuned = maker.composed(recipe, index)
-    if not isinstance(recipe.weights, LoraWeights):
+    if not isinstance(recipe.weights, TunedWeights):
         return Prepared(untuned, untuned.engine, _free(), recipe, found)
-    base = tools.engine.quantised(recipe.weights.quantise)
-    lessons = course(material, replace(untuned, speaker=Local(base)).ask)
-    folder = workdir / "adapter"
-    cost = base.tune(lessons, recipe.weights, folder=folder, seed=seed)
-    tuned = base.with_adapter(folder)
-    system = replace(untuned, speaker=Local(tuned), adapter=folder)
-    return Prepared(system, tuned, cost, recipe, found)
+    def teacher(taught_by: Recipe, folder: Path) -> tuple[System, PrepareCost]:
+        one = prepare(taught_by, material, tools=tools, workdir=folder, seed=seed,
+                      kept=kept)
+        return one.system, one.cost
+
+    stages = Stages(untuned, material, tools.engine.quantised(recipe.weights.scheme), teacher,
+                    workdir, seed, kept)
+    tuned = stages.run(recipe.weights)
+    recipe = recipe.model_copy(update={"weights": tuned.spec})
+    system = replace(untuned, recipe=recipe, speaker=Local(tuned.engine), tuned=tuned.folder)
+    return Prepared(system, tuned.engine, tuned.cost, recipe, {**found, **tuned.found})
 
 
 def reopen(
@@ -110,6 +117,9 @@ def fits(recipe: Recipe, material: Material) -> str:
     """Why the task cannot feed this recipe, or an empty string."""
     if recipe.retrieval.kind != "none" and not material.corpus:
         return "the task has no corpus to retrieve from"
+    weights = recipe.weights
+    if isinstance(weights, TunedWeights) and weights.pretrain and not material.corpus:
+        return "the task has no corpus to pre-train on"
     if recipe.decoding.kind != "free":
         try:
             _held(recipe, material)
@@ -121,13 +131,18 @@ def fits(recipe: Recipe, material: Material) -> str:
 def varies(recipe: Recipe) -> bool:
     """Whether the seed can change what the contender says."""
     chosen = recipe.prompt.shots > 0 and recipe.prompt.select in ("fixed", "random")
-    return isinstance(recipe.weights, LoraWeights) or chosen
+    return isinstance(recipe.weights, TunedWeights) or chosen
 
 
 def rows_learnt(recipe: Recipe, material: Material) -> int:
     """How many labelled rows a contender could not do without."""
-    if isinstance(recipe.weights, LoraWeights):
-        return len(material.train) + len(material.dev)
+    weights = recipe.weights
+    if isinstance(weights, TunedWeights):
+        compared = len(material.preferences) if weights.prefer else 0
+        if weights.teacher and weights.teacher.labels == "teacher":
+            taught = rows_learnt(weights.teacher.recipe, material)
+            return max(taught, len(material.dev)) + compared
+        return len(material.train) + len(material.dev) + compared
     if recipe.prompt.kind == "none" or (recipe.prompt.shots and recipe.prompt.select != "fixed"):
         return len(material.train)
     return recipe.prompt.shots
@@ -139,6 +154,8 @@ def outside(recipe: Recipe, tools: Tools) -> str:
     parts = []
     if isinstance(recipe.weights, EndpointWeights):
         parts.append(tools.endpoint(recipe.weights.name).digest)
+    if isinstance(recipe.weights, TunedWeights) and recipe.weights.teacher:
+        parts += filter(None, [outside(recipe.weights.teacher.recipe, tools)])
     if recipe.retrieval.rerank:
         parts.append(tools.reranker(recipe.retrieval.rerank).digest)
     if isinstance(recipe.weights, OwnSystem) and tools.root is not None:

@@ -89,11 +89,11 @@ def read_rows(path: Path, spec: ScorerSpec, *, columns: Sequence[str] = ()) -> R
     faults: list[str] = []
     mappings: dict[str, None] = {}
     lines = 0
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         lines += 1
         where = f"{path.name}:{number}"
         try:
-            raw = _object(line)
+            raw = object_of(line)
             shape = shape_of(raw)
             mappings[shape.mapping] = None
             extras = _extras(raw, columns)
@@ -153,7 +153,8 @@ def check_targets(example: Example, spec: ScorerSpec) -> None:
         raise RowFaults(faults)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a JSONL file that are not blank, numbered from 1."""
     # Only \n ends a line of JSONL: U+2028 and its like may stand inside a string.
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     for number, line in enumerate(content.split(b"\n"), start=1):
@@ -161,7 +162,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def object_of(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line; raises RowFaults."""
     try:
         raw = parse(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -202,16 +204,16 @@ def _example(raw: dict[str, Any], shape: Shape, *, default_id: str) -> Example:
     faults += [f"unknown key {key!r}{did_you_mean(key, allowed)}"
                for key in raw if key not in allowed]
     text, targets = _text_and_targets(raw, shape, faults)
-    row_id = _text(raw.get("id", default_id), "id", faults)
+    row_id = as_text(raw.get("id", default_id), "id", faults)
     example = Example(
         question=Question(row_id, text, _texts(raw, "choices", faults)),
         targets=targets,
-        group=_text(raw.get("group", row_id or default_id), "group", faults),
+        group=as_text(raw.get("group", row_id or default_id), "group", faults),
         sources=_texts(raw, "sources", faults),
         facts=_texts(raw, "facts", faults),
     )
     if "subject" in raw:
-        _text(raw["subject"], "subject", faults)
+        as_text(raw["subject"], "subject", faults)
     choices = [choice.casefold().strip() for choice in example.question.choices]
     if "choices" in raw and choices and len(set(choices)) < max(len(choices), 2):
         faults.append("choices must be at least two different texts")
@@ -225,7 +227,7 @@ def _text_and_targets(
 ) -> tuple[str, tuple[str, ...]]:
     if shape is CHAT:
         return _chat(raw["messages"], faults)
-    text = _text(raw[shape.text], shape.text, faults) if shape.text in raw else ""
+    text = as_text(raw[shape.text], shape.text, faults) if shape.text in raw else ""
     if shape.target not in raw:
         return text, ()
     value = raw[shape.target]
@@ -250,17 +252,18 @@ def _chat(messages: object, faults: list[str]) -> tuple[str, tuple[str, ...]]:
     if "user" not in last or last.get("assistant", -1) < last["user"]:
         faults.append("messages must end with a user message and the assistant's answer to it")
         return "", ()
-    text = _text(messages[last["user"]]["content"], "the last user message", faults)
+    text = as_text(messages[last["user"]]["content"], "the last user message", faults)
     target = messages[last["assistant"]]["content"]
     return text, (_target(target, "the last assistant message", faults),)
 
 
 def _target(value: object, key: str, faults: list[str]) -> str:
     """A target's text; an object becomes compact JSON with sorted keys."""
-    return canonical(value) if isinstance(value, dict) else _text(value, key, faults)
+    return canonical(value) if isinstance(value, dict) else as_text(value, key, faults)
 
 
-def _text(value: object, key: str, faults: list[str]) -> str:
+def as_text(value: object, key: str, faults: list[str]) -> str:
+    """The value if it is good text; otherwise a fault is added."""
     if not isinstance(value, str):
         faults.append(f"{key} must be text, found {kind_of(value)}")
         return ""
@@ -276,7 +279,7 @@ def _texts(raw: dict[str, Any], key: str, faults: list[str]) -> tuple[str, ...]:
     if not isinstance(values, list):
         faults.append(f"{key} must be a list, found {kind_of(values)}")
         return ()
-    return tuple(_text(value, f"{key}[{index}]", faults) for index, value in enumerate(values))
+    return tuple(as_text(value, f"{key}[{index}]", faults) for index, value in enumerate(values))
 
 
 def _json_faults(target: str, fields: tuple[str, ...]) -> list[str]:

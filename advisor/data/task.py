@@ -6,7 +6,18 @@ import json
 from pathlib import Path
 
 from advisor.config import TaskFile
-from advisor.core import Context, Document, Example, Material, ScorerSpec, Task, Voice
+from advisor.core import (
+    Context,
+    Document,
+    Example,
+    Material,
+    Preference,
+    Question,
+    ScorerSpec,
+    Task,
+    Voice,
+)
+from advisor.data.beside import read_beside
 from advisor.data.checks import faults_between
 from advisor.data.corpus import read_corpus
 from advisor.data.digest import digest
@@ -33,9 +44,10 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
     splits = {split: read_rows(folder / f"{split}.jsonl", scorer, columns=settings.slices)
               for split in SPLITS}
     corpus = read_corpus(folder / "corpus")
+    beside = read_beside(folder, splits["test"].placed)
     placed = {split: rows.placed for split, rows in splits.items()}
     faults = [fault for rows in splits.values() for fault in rows.faults]
-    faults += corpus.faults
+    faults += [*corpus.faults, *beside.faults]
     faults += faults_between(placed, corpus.ids, settings.stop)
     faults += [f"{row.where}: lacks {column!r}, which `slices` of task.yaml names"
                for row in placed["test"] for column in settings.slices
@@ -48,6 +60,8 @@ def load_task(folder: Path, *, limit: int | None = None) -> Task:
         train=_examples(placed["train"]),
         dev=_examples(placed["dev"]),
         corpus=corpus.documents,
+        unlabelled=beside.unlabelled,
+        preferences=beside.preferences,
     )
     return _task(settings, material, placed["test"][:limit])
 
@@ -58,6 +72,8 @@ def build_material(
     train: tuple[Example, ...],
     dev: tuple[Example, ...],
     corpus: tuple[Document, ...],
+    unlabelled: tuple[Question, ...] = (),
+    preferences: tuple[Preference, ...] = (),
 ) -> Material:
     """All that a contender may learn from, with its digest; test rows are no argument."""
     schema = "" if settings.answer_schema is None else json.dumps(settings.answer_schema)
@@ -69,7 +85,10 @@ def build_material(
         "corpus": corpus,
         "max_tokens": settings.max_tokens,
         "stop": settings.stop,
+        # What came later is no part of the identity of tasks without it.
         **({"answer_schema": schema} if schema else {}),
+        **({"unlabelled": unlabelled} if unlabelled else {}),
+        **({"preferences": preferences} if preferences else {}),
     }
     return Material(
         instruction=settings.instruction,
@@ -83,6 +102,8 @@ def build_material(
         scorer=scorer_spec(settings),
         primary=settings.primary,
         answer_schema=schema,
+        unlabelled=unlabelled,
+        preferences=preferences,
     )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
 
-from advisor.core import Policy, SeedSpread, Standing, SuiteScores, Verdict
+from advisor.core import Policy, Reworded, SeedSpread, Standing, SuiteScores, Verdict
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
+from advisor.measures.factorial import effects
 from advisor.measures.forgetting import suspicious
 from advisor.measures.marks import Marks
 from advisor.measures.slices import slices
@@ -26,7 +27,9 @@ class Case:
 
     `groups` gives each item's source, in the order of every trial's credits; `slices` maps
     a column to each item's value. Trials of one contender stand together, the seed that
-    ships first. `base` are the untouched base's retention scores, `seed` draws redraws.
+    ships first. `cells` gives the factors of contenders that are cells of a factorial. `base`
+    are the untouched base's retention scores, `reworded` the same asked in other words, `seed`
+    draws redraws.
     """
 
     primary: str
@@ -37,6 +40,8 @@ class Case:
     floor: str | None
     final: bool
     seed: int
+    cells: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reworded: tuple[Reworded, ...] = ()
 
     def first_seeds(self) -> Case:
         """The same case with one system a contender: the one that would ship."""
@@ -56,7 +61,8 @@ def conclude(case: Case, policy: Policy) -> Verdict:
     by_name = {name: list(found) for name, found in
                groupby(case.trials, key=lambda one: one.contender)}
     standings = tuple(
-        standing_of(found, codes, policy, case.base, primary=case.primary, seed=case.seed)
+        standing_of(found, codes, policy, case.base, primary=case.primary, seed=case.seed,
+                    reworded=case.reworded)
         for found in by_name.values()
     )
     for place in standings:
@@ -76,6 +82,8 @@ def conclude(case: Case, policy: Policy) -> Verdict:
         slices=tuple(one for found in by_name.values()
                      for one in slices(found[0].contender, credits[found[0].contender], codes,
                                        case.slices, alpha=policy.alpha)),
+        effects=effects(case.cells, credits, codes, alpha=policy.alpha,
+                        margin=policy.quality_margin),
     )
 
 

@@ -59,6 +59,9 @@ def attend(
     """
     before = beginning.layers[module.layer_idx] if beginning else None  # type: ignore[index]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if query.dtype != value.dtype:  # under autocast positions are turned in float32
+        query, key = query.to(value.dtype), key.to(value.dtype)
+        before = before and (before[0].to(value.dtype), before[1].to(value.dtype))
     plain = before is not None or query.device.type == "cpu"
     if not plain or dropout or attention_mask is None:
         if before is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-SECONDS = 20.0  # between two checkpoints: what a killed run loses at most
+SECONDS = 20.0  # between two checkpoints, where they are written in a second
 
 
 @dataclass(slots=True)
@@ -36,6 +36,7 @@ class Checkpoint:
     path: Path
     identity: str
     _last: float = field(default_factory=time.monotonic)
+    _wait: float = 0.0
     _started: float = field(default_factory=time.monotonic)
 
     def restore(
@@ -69,13 +70,13 @@ class Checkpoint:
         self, state: State, weights: Sequence[torch.nn.Parameter],
         optimiser: torch.optim.Optimizer,
     ) -> None:
-        """Write the file anew if the last one is SECONDS old; a half-written one is never seen."""
+        """Write the file anew if the last one is SECONDS old, or twenty times as old as a large
+        one took to write; a half-written one is never seen."""
         now = time.monotonic()
-        if now - self._last < SECONDS:
+        if now - self._last < max(SECONDS, self._wait):
             return
         from safetensors.torch import save_file
 
-        self._last = now
         about = {"identity": self.identity, "step": state.step, "losses": state.losses,
                  "dev_losses": state.dev_losses, "best": state.best, "seen": state.seen,
                  "seconds": state.seconds + now - self._started}
@@ -83,6 +84,8 @@ class Checkpoint:
         fresh = self.path.with_suffix(".tmp")
         save_file(_tensors(state, weights, optimiser.state), fresh, {"about": json.dumps(about)})
         os.replace(fresh, self.path)
+        self._last = time.monotonic()
+        self._wait = 20 * (self._last - now)
 
 
 def _tensors(

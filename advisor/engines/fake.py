@@ -16,9 +16,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from advisor import stops
-from advisor.config import LoraWeights
+from advisor.config import LoraWeights, TunedWeights
 from advisor.core import PrepareCost
-from advisor.engines.protocol import Constraint, Course, Generation, Message, Sampling, TokenIds
+from advisor.engines.protocol import (
+    Constraint,
+    Course,
+    Generation,
+    Lesson,
+    Message,
+    Pair,
+    Sampling,
+    TokenIds,
+)
 from advisor.errors import AdvisorError
 
 SECONDS = 0.001
@@ -60,7 +69,8 @@ class FakeEngine:
     ) -> Iterable[tuple[int, Generation]]:
         limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
         for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
-            turns = _TURN.findall("".join(map(chr, prompt)))
+            text = "".join(map(chr, prompt))
+            turns = _TURN.findall(text) or [("user", text)]
             text = stops.cut(self._say(turns)[: limit * 4], stop)
             if constraints:
                 text = _held(text, constraints[index])
@@ -73,16 +83,28 @@ class FakeEngine:
         return replace(self, scheme=scheme)
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self,
+        course: Course[Any],
+        spec: TunedWeights,
+        *,
+        folder: Path,
+        seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
-        learnt = [[lesson.prompt[-1].content, lesson.completion] for lesson in course.train]
+        learnt = [list(pair) for pair in self.with_weights(start).learnt] if start else []
+        for item in course.train:
+            if isinstance(item, Lesson):
+                learnt.append([item.prompt[-1].content, item.completion])
+            elif isinstance(item, Pair):
+                learnt.append([item.prompt[-1].content, item.chosen])
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "fake_adapter.json"
-        path.write_text(json.dumps({"seed": seed, "rank": spec.rank, "learnt": learnt}))
+        rank = spec.rank if isinstance(spec, LoraWeights) else 0
+        path.write_text(json.dumps({"seed": seed, "rank": rank, "learnt": learnt}))
         tokens = sum(len(question) + len(answer) for question, answer in learnt)
         return PrepareCost(SECONDS, tokens, path.stat().st_size, (2.0, 1.0), (2.0, 1.0))
 
-    def with_adapter(self, folder: Path) -> FakeEngine:
+    def with_weights(self, folder: Path) -> FakeEngine:
         path = folder / "fake_adapter.json"
         if not path.is_file():
             raise AdvisorError(

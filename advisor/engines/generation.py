@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicCache
 
 from advisor.engines import layout
 from advisor.engines.attention import Beginning
-from advisor.engines.protocol import Sampling, TokenIds
+from advisor.engines.protocol import Arriving, Sampling, TokenIds
 
 # A CPU gains little from more rows at once. Prompts of about 4k tokens in all keep the
 # activations of one pass within a few hundred MiB at 135M parameters.
@@ -116,16 +116,31 @@ def write(
     model: Any, prompts: Sequence[TokenIds], limits: Sequence[int], rules: Rules,
     *, beginning: Beginning = layout.NOTHING,
 ) -> Iterator[tuple[int, Decoded]]:
-    """Yield (index, Decoded) for every prompt as it is done. All begin with `beginning`."""
-    # Longest first: whoever takes a free place later is never wider than the batch was.
-    waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    most = _places(model, prompts, limits, len(beginning))
+    """Yield (index, Decoded) for every prompt as it is done. All begin with `beginning`.
+
+    Prompts that arrive meanwhile join the others, under the last of `limits`. Raises ValueError
+    unless there is otherwise one limit for each prompt.
+    """
+    if len(limits) != len(prompts) and not isinstance(prompts, Arriving):
+        raise ValueError(f"{len(limits)} limits for {len(prompts)} prompts")
+    waiting: list[int] = []
+    seen = most = 0
     batch = _Batch([], DynamicCache(), torch.empty(0, dtype=torch.long, device=model.device))
-    while waiting or batch.rows:
+    while True:
+        if isinstance(prompts, Arriving):
+            prompts.take(beginning.tokens, ROWS - len(batch.alive))
+        if len(prompts) > seen:
+            # Longest first: of those known, nobody is wider than the batch that is joined.
+            waiting = sorted((*waiting, *range(seen, len(prompts))),
+                             key=lambda i: (len(prompts[i]), i))
+            seen, most = len(prompts), _places(model, prompts, limits, len(beginning))
+        if not (waiting or batch.rows):
+            return
         free = most - len(batch.alive)
         if waiting and free >= FREE * most:
             new = [waiting.pop() for _ in range(min(free, len(waiting)))]
-            rows = [Row(i, limits[i], len(prompts[i]) - len(beginning)) for i in new]
+            rows = [Row(i, limits[min(i, len(limits) - 1)], len(prompts[i]) - len(beginning))
+                    for i in new]
             batch = _admit(model, batch, rows, prompts, rules, beginning)
         elif len(batch.alive) <= (1 - FREE) * len(batch.rows):
             batch = _packed(model, batch)

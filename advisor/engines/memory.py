@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -56,14 +57,32 @@ def peak_mib() -> float:
     """
     if gpu := _gpu():
         return float(gpu.max_memory_allocated()) / 2**20
+    return _mib(_STATUS, "VmHWM:")
+
+
+def resident_mib() -> float:
+    """What is held now, counted as `peak_mib` counts; NaN where unknown."""
+    if gpu := _gpu():
+        return float(gpu.memory_allocated()) / 2**20
+    return _mib(_STATUS, "VmRSS:")
+
+
+def free_mib() -> float:
+    """What could still be had, in MiB; infinity where unknown."""
+    if gpu := _gpu():
+        free, _ = gpu.mem_get_info()
+        return float(free + gpu.memory_reserved() - gpu.memory_allocated()) / 2**20
+    found = _mib(Path("/proc/meminfo"), "MemAvailable:")
+    return math.inf if math.isnan(found) else found
+
+
+def _mib(path: Path, key: str) -> float:
+    """The figure of a line such as `VmRSS:  123 kB`."""
     try:
-        lines = _STATUS.read_text().splitlines()
+        lines = path.read_text().splitlines()
     except OSError:
-        return float("nan")
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+        return math.nan
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(key)), math.nan)
 
 
 def _gpu() -> Any:

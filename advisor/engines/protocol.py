@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from advisor.config import LoraWeights
+from advisor.config import TunedWeights
 from advisor.core import PrepareCost
 
 TokenIds = tuple[int, ...]
@@ -27,6 +27,25 @@ class Lesson:
 
     prompt: tuple[Message, ...]
     completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Running text to go on from, token by token: what pre-training is made of."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one prompt, of which `chosen` is the better."""
+
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+
+Item = TypeVar("Item", Lesson, Text, Pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +73,14 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """What is trained on, and what decides which checkpoint is kept."""
+class Course(Generic[Item]):
+    """What is trained on, and what decides which checkpoint is kept: all of one kind.
 
-    train: tuple[Lesson, ...]
-    dev: tuple[Lesson, ...]
+    Lessons and texts are learnt by their next-token loss, pairs as `weights.prefer` says.
+    """
+
+    train: tuple[Item, ...]
+    dev: tuple[Item, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +133,16 @@ class Speaker(Protocol):
         ...
 
 
+@runtime_checkable
+class Arriving(Protocol):
+    """Prompts of which more come while the first are being answered: a sequence that grows
+    only when `take` is called."""
+
+    def take(self, beginning: TokenIds, places: int) -> None:
+        """Add at most `places` of those that wait, each of which begins with `beginning`."""
+        ...
+
+
 class Engine(Protocol):
     """One language model, perhaps with an adapter, behind four verbs.
 
@@ -152,7 +184,8 @@ class Engine(Protocol):
 
         An answer ends before the first string of `stop` that follows any text of it.
         `constraints` is empty, or has one for each prompt; raises AdvisorError for one
-        that cannot be kept.
+        that cannot be kept. Where `prompts` are also `Arriving`, an engine that can answers
+        the newcomers beside the others, under the last limit; one that cannot leaves them.
         """
         ...
 
@@ -166,13 +199,20 @@ class Engine(Protocol):
         ...
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self,
+        course: Course[Any],
+        spec: TunedWeights,
+        *,
+        folder: Path,
+        seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
-        """Train an adapter on the course and write the best one to `folder`."""
+        """Train on the course and write the best weights to `folder`: an adapter, or the
+        whole model, as `spec` says. `start` is a folder of such weights to go on from."""
         ...
 
-    def with_adapter(self, folder: Path) -> Engine:
-        """The same base model with the adapter in `folder`."""
+    def with_weights(self, folder: Path) -> Engine:
+        """The same base model with what `tune` wrote to `folder`."""
         ...
 
 

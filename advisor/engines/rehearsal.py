@@ -33,23 +33,25 @@ OPENINGS = (
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """Texts as they are fed, the base's hidden states [texts, TOKENS, width] that predict
-    the tokens it drew, and the seconds that writing took."""
+    the tokens it drew, the seconds that writing took, and the base, for its head."""
 
     texts: tuple[TokenIds, ...]
     hidden: torch.Tensor
     seconds: float
+    base: Any
 
     def part(self, step: int, rows: int) -> Rehearsal:
         """The `rows` texts whose turn it is at `step`."""
         chosen = [at % len(self.texts) for at in range(step * rows, (step + 1) * rows)]
-        return Rehearsal(tuple(self.texts[at] for at in chosen), self.hidden[chosen], self.seconds)
+        texts = tuple(self.texts[at] for at in chosen)
+        return Rehearsal(texts, self.hidden[chosen], self.seconds, self.base)
 
     def divergence(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
         """KL(base || model) in nats per drawn token, from the model's hidden states
         [texts, tokens, width] on the texts, their last tokens in the last column."""
         width = hidden.shape[-1]
         with torch.no_grad():
-            base = layout.logits(model, self.hidden.reshape(-1, width)).log_softmax(dim=-1)
+            base = layout.logits(self.base, self.hidden.reshape(-1, width)).log_softmax(dim=-1)
         mine = layout.logits(model, hidden[:, -TOKENS:].reshape(-1, width)).log_softmax(dim=-1)
         return torch.nn.functional.kl_div(mine, base, reduction="batchmean", log_target=True)
 
@@ -63,4 +65,4 @@ def write(model: Any, openings: Sequence[TokenIds], *, seed: int) -> Rehearsal:
     texts = generation.sampled(model, starts, tokens=TOKENS, seed=seed)
     fed = tuple(text[:-1] for text in texts)  # the last token is only ever predicted
     hidden = [layout.hidden(model, fed[at : at + 16])[:, -TOKENS:] for at in range(0, ROWS, 16)]
-    return Rehearsal(fed, torch.cat(hidden), time.perf_counter() - started)
+    return Rehearsal(fed, torch.cat(hidden), time.perf_counter() - started, model)

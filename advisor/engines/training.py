@@ -1,6 +1,6 @@
-"""Tuning an adapter: next-token loss on completions only.
+"""Tuning: one loop for adapters and whole models, whatever the goal.
 
-What is unusual, and why: logits are taken at completion positions only, rows of
+What is unusual, and why: logits are taken at graded positions only, rows of
 similar length are batched, and texts that are rehearsed share the lessons' forward pass.
 Without rehearsal, the part of the prompt that every row shares is computed once per update
 (gradients flow through it). docs/performance.md holds the figures.
@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from advisor.config import LoraWeights
+from advisor.config import TunedWeights
 from advisor.engines import adapters, layout
 from advisor.engines.checkpoint import Checkpoint, State
-from advisor.engines.protocol import TokenIds
+from advisor.engines.goals import NEXT_TOKEN, Goal
 from advisor.engines.rehearsal import Rehearsal
 from advisor.errors import AdvisorError
 
@@ -29,14 +29,6 @@ log = logging.getLogger(__name__)
 # Rows are sorted by length within this many batches, so batches stay random enough.
 SORTED_BATCHES = 8
 CHECK_BATCH = 16  # rows; nothing is kept for a backward pass
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A row to learn: the model sees all `tokens`, and is graded on the last `graded`."""
-
-    tokens: TokenIds
-    graded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +45,33 @@ class Progress:
 
 def fit(
     model: Any,
-    train: Sequence[Sample],
-    dev: Sequence[Sample],
+    train: Sequence[Any],
+    dev: Sequence[Any],
     *,
-    spec: LoraWeights,
+    spec: TunedWeights,
     seed: int,
+    goal: Goal = NEXT_TOKEN,
+    compute: torch.dtype | None = None,
     rehearsal: Rehearsal | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Progress:
     """Update the model's trainable parameters; leaves the best checkpoint in place.
 
-    "Best" is the lowest dev loss among `spec.checks` evenly spaced checks. With a
-    `rehearsal` the loss also holds `spec.rehearsal` times the divergence from the base. With
-    a `checkpoint` it goes on from there (exactly, if the recipe has no dropout).
+    `train` and `dev` are what `goal` takes. "Best" is the lowest dev loss among
+    `spec.checks` evenly spaced checks. `compute` is the precision of products, the model's
+    own unless given. With a `rehearsal` the loss also holds `spec.rehearsal` times the
+    divergence from the base. With a `checkpoint` it goes on from there (exactly, if the
+    recipe has no dropout).
     """
+    compute = compute or model.dtype
     trainable = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=spec.learning_rate, weight_decay=0.0)
+    optimiser = _optimiser(trainable, spec)
     per_epoch = math.ceil(len(train) / spec.batch_size)
     steps = max(1, round(per_epoch * spec.epochs))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warmup_then_linear(steps, spec.warmup))
     checks = {max(1, round(steps * (i + 1) / spec.checks)) for i in range(spec.checks)}
+    with _mixed(model.eval(), compute):
+        train, dev = goal.begun(model, train), goal.begun(model, dev)
     batches = _batches(train, spec, steps=steps, seed=seed)
     checked = dev[:: math.ceil(len(dev) / spec.check_rows)]
     rehearsed = max(1, spec.batch_size // 4)  # texts an update
@@ -82,18 +81,19 @@ def fit(
     for step, batch in enumerate(batches[state.step :], start=state.step + 1):
         model.train()
         part = rehearsal.part(step, rehearsed) if rehearsal else None
-        with _mixed(model):
-            loss, drift = _losses(model, batch, part)
+        with _mixed(model, compute):
+            loss, drift = _losses(model, batch, part, goal)
         (loss + spec.rehearsal * drift).backward()
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
         state.losses.append(float(loss.detach()))
-        state.seen += sum(len(sample.tokens) for sample in batch)
+        state.seen += sum(len(row.tokens) for row in goal.rows(batch))
         state.step = step
         if step in checks:
-            _check(state, dev_loss(model, checked, batch_size=CHECK_BATCH), trainable)
+            lost = dev_loss(model, checked, batch_size=CHECK_BATCH, goal=goal, compute=compute)
+            _check(state, lost, trainable)
             log.info("step %d of %d: dev loss %.4f", step, steps, state.dev_losses[-1])
         if checkpoint:
             checkpoint.offer(state, trainable, optimiser)
@@ -119,30 +119,45 @@ def _check(state: State, loss: float, weights: Sequence[torch.nn.Parameter]) -> 
 
 
 @torch.no_grad()
-def dev_loss(model: Any, samples: Sequence[Sample], *, batch_size: int) -> float:
-    """Mean loss in nats per completion token."""
+def dev_loss(
+    model: Any,
+    samples: Sequence[Any],
+    *,
+    batch_size: int,
+    goal: Goal = NEXT_TOKEN,
+    compute: torch.dtype | None = None,
+) -> float:
+    """Mean loss: in nats per graded token, or per pair."""
     model.eval()
     order = sorted(samples, key=lambda sample: len(sample.tokens))
-    with _mixed(model):
-        return _mean_loss(model, order, batch_size)
-
-
-def _mean_loss(model: Any, order: Sequence[Sample], batch_size: int) -> float:
     total, count = 0.0, 0
-    for start in range(0, len(order), batch_size):
-        loss, graded = _loss(model, order[start : start + batch_size])
-        total += float(loss)
-        count += graded
+    with _mixed(model, compute or model.dtype):
+        for start in range(0, len(order), batch_size):
+            loss, graded = _loss(model, order[start : start + batch_size], goal)
+            total += float(loss)
+            count += graded
     return total / count
 
 
+def _optimiser(trainable: list[torch.nn.Parameter], spec: TunedWeights) -> torch.optim.Optimizer:
+    """AdamW; paged (QLoRA, arXiv 2305.14314) where 4-bit weights stand on a GPU, whose memory
+    is what 4 bits are chosen for."""
+    if spec.scheme == "nf4" and trainable[0].is_cuda:
+        from bitsandbytes import optim
+
+        kind: Any = optim.PagedAdamW32bit  # type: ignore[attr-defined]  # exports nothing by name
+        paged: torch.optim.Optimizer = kind(trainable, lr=spec.learning_rate, weight_decay=0.0)
+        return paged
+    return torch.optim.AdamW(trainable, lr=spec.learning_rate, weight_decay=0.0)
+
+
 @contextmanager
-def _mixed(model: Any) -> Iterator[None]:
-    """Adapters kept in float32, multiplied in the base's bfloat16.
+def _mixed(model: Any, compute: torch.dtype) -> Iterator[None]:
+    """What is tuned is kept in float32, multiplied in `compute`.
 
     peft would widen each layer's input instead, which costs a fifth of a step.
     """
-    if model.dtype != torch.bfloat16:
+    if compute != torch.bfloat16:
         with adapters.merged(model):
             yield
         return
@@ -169,13 +184,13 @@ def _warmup_then_linear(steps: int, warmup: float) -> Callable[[int], float]:
 
 
 def _batches(
-    samples: Sequence[Sample], spec: LoraWeights, *, steps: int, seed: int
-) -> list[list[Sample]]:
+    samples: Sequence[Any], spec: TunedWeights, *, steps: int, seed: int
+) -> list[list[Any]]:
     generator = torch.Generator().manual_seed(seed)
-    size, out = spec.batch_size, list[list[Sample]]()
+    size, out = spec.batch_size, list[list[Any]]()
     while len(out) < steps:
         order = torch.randperm(len(samples), generator=generator).tolist()
-        epoch: list[list[Sample]] = []
+        epoch: list[list[Any]] = []
         for start in range(0, len(order), size * SORTED_BATCHES):
             near = sorted(
                 order[start : start + size * SORTED_BATCHES], key=lambda i: len(samples[i].tokens)
@@ -189,40 +204,26 @@ def _batches(
 
 
 def _losses(
-    model: Any, batch: Sequence[Sample], part: Rehearsal | None
+    model: Any, batch: Sequence[Any], part: Rehearsal | None, goal: Goal = NEXT_TOKEN
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss over the graded tokens, and the divergence on the rehearsed texts (0
-    without any), from one forward pass."""
+    """Mean loss of the batch, and the divergence on the rehearsed texts (0 without any),
+    from one forward pass."""
     if part is None:
-        total, count = _loss(model, batch)
+        total, count = _loss(model, batch, goal)
         return total / count, torch.zeros((), device=total.device)
-    fed = [sample.tokens[:-1] for sample in batch]
+    fed = [row.tokens[:-1] for row in goal.rows(batch)]
     hidden = layout.hidden(model, [*fed, *part.texts])
-    total, count = _graded(model, batch, hidden[: len(batch)])
-    return total / count, part.divergence(model, hidden[len(batch) :])
+    total, count = goal.loss(model, batch, hidden[: len(fed)])
+    return total / count, part.divergence(model, hidden[len(fed) :])
 
 
-def _loss(model: Any, batch: Sequence[Sample]) -> tuple[torch.Tensor, int]:
-    """Summed loss over the graded tokens, and how many there are."""
-    # No graded token may be predicted from within the shared part.
-    prefix = layout.shareable(
-        model, [sample.tokens[: len(sample.tokens) - sample.graded] for sample in batch]
-    )
-    # The last token is only ever predicted, so it is not fed.
-    hidden = layout.hidden(model, [sample.tokens[:-1] for sample in batch], prefix)
-    return _graded(model, batch, hidden)
-
-
-def _graded(
-    model: Any, batch: Sequence[Sample], hidden: torch.Tensor
+def _loss(
+    model: Any, batch: Sequence[Any], goal: Goal = NEXT_TOKEN
 ) -> tuple[torch.Tensor, int]:
-    # The vocabulary is the widest layer: only graded positions go through it, as one flat
-    # product (a slice of every row would be copied for a batched one).
-    rows = [row for row, sample in enumerate(batch) for _ in range(sample.graded)]
-    columns = [-sample.graded + i for sample in batch for i in range(sample.graded)]
-    labels = [token for sample in batch for token in sample.tokens[-sample.graded :]]
-    logits = layout.logits(model, hidden[rows, columns])
-    loss = torch.nn.functional.cross_entropy(
-        logits, torch.tensor(labels, device=logits.device), reduction="sum"
-    )
-    return loss, len(labels)
+    """Summed loss of the batch, and by what to divide it."""
+    rows = goal.rows(batch)
+    # No graded token may be predicted from within the shared part.
+    prefix = layout.shareable(model, [row.tokens[: len(row.tokens) - row.graded] for row in rows])
+    # The last token is only ever predicted, so it is not fed.
+    hidden = layout.hidden(model, [row.tokens[:-1] for row in rows], prefix)
+    return goal.loss(model, batch, hidden)

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from advisor.config import BaseWeights, LoraWeights, Recipe
+from advisor.config import BaseWeights, Recipe, TunedWeights
 from advisor.contenders.composed import Composed
 from advisor.contenders.recipe import fits, prepare
+from advisor.contenders.tuning import teaching
 from advisor.contenders.tuning.lessons import course
 from advisor.core import Example, Usage
 from advisor.engines import memory
@@ -65,24 +66,29 @@ def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     entered = {name: recipe for name, recipe in plan.recipes.items()
                if not fits(recipe, plan.task.material)}
     remembered = 0.0
-    if any(isinstance(recipe.weights, LoraWeights) for recipe in entered.values()):
+    if any(isinstance(recipe.weights, TunedWeights) for recipe in entered.values()):
         tell("retention")
-        remembered = _retention(plan)
+        remembered = retention_seconds(plan)
     made = []
     for name, recipe in entered.items():
         tell(name)
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                if isinstance(recipe.weights, LoraWeights):
-                    made.append(_tuned(name, recipe, plan, Path(folder), remembered))
-                else:
-                    made.append(_untuned(name, recipe, plan, Path(folder)))
+            made.append(foresee(name, recipe, plan, remembered))
         except AdvisorError as error:
             tell(f"{name}, left out: {error.problem}")
     return Planned(
         plan.task.name, plan.task.digest, len(plan.task.test), loading + remembered,
         time.perf_counter() - started, tuple(made),
     )
+
+
+def foresee(name: str, recipe: Recipe, plan: Plan, remembered: float) -> Forecast:
+    """One contender; `remembered` are the seconds of the retention suites. Raises AdvisorError
+    when it cannot be prepared."""
+    with tempfile.TemporaryDirectory() as folder:
+        if isinstance(recipe.weights, TunedWeights):
+            return _tuned(name, recipe, plan, Path(folder), remembered)
+        return _untuned(name, recipe, plan, Path(folder))
 
 
 def _untuned(name: str, recipe: Recipe, plan: Plan, folder: Path) -> Forecast:
@@ -112,28 +118,54 @@ def _tuned(
     name: str, recipe: Recipe, plan: Plan, folder: Path, remembered: float
 ) -> Forecast:
     spec = recipe.weights
-    assert isinstance(spec, LoraWeights)
+    assert isinstance(spec, TunedWeights)
     material = plan.task.material
     started = time.perf_counter()
     bare = prepare(recipe.model_copy(update={"weights": BaseWeights()}), material,
                    tools=plan.tools, workdir=folder, seed=plan.seed).system
     assert isinstance(bare, Composed)
-    engine = plan.tools.engine.quantised(spec.quantise)
+    engine = plan.tools.engine.quantised(spec.scheme)
     lessons = course(material, replace(bare, speaker=Local(engine)).ask)
     reading = time.perf_counter() - started
     memory.reset_peak()
-    tuning, tokens = _tuning(engine, spec, lessons, folder, seed=plan.seed)
+    learning = _learning(engine, spec, lessons, folder, seed=plan.seed)
     peak = memory.peak_mib()
     writing = _writing(engine) if spec.rehearsal else 0.0
     answering = _answering(engine, bare, plan)
-    return _figures(name, plan, answering, prepare_seconds=reading + tuning + writing,
-                    shared=writing, trained=tokens, remembered=remembered, peak=peak)
+    tuning, tokens = learning.all(spec, lessons)
+    more, read = _stages(spec, plan, learning, lessons, answering)
+    if spec.teacher is not None:
+        taught = foresee(f"teacher of {name}", spec.teacher.recipe, plan, 0.0)
+        asked = len(teaching.questions(material, spec.teacher))
+        more += taught.prepare_seconds + taught.seconds_per_call * asked
+    return _figures(name, plan, answering, prepare_seconds=reading + tuning + writing + more,
+                    shared=writing, trained=tokens + read, remembered=remembered, peak=peak)
 
 
-def _tuning(
-    engine: Engine, spec: LoraWeights, lessons: Course, folder: Path, *, seed: int
-) -> tuple[float, float]:
-    """Seconds of tuning without the writing of rehearsed texts, and tokens trained on."""
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """Seconds of a tuning whatever its length, of each token, and the tokens of each lesson."""
+
+    once: float
+    each: float
+    sizes: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.sizes) / len(self.sizes)
+
+    def all(self, spec: TunedWeights, lessons: Course[Lesson]) -> tuple[float, float]:
+        """Seconds for the train rows without the writing of rehearsed texts, and tokens."""
+        updates = max(1, round(math.ceil(len(self.sizes) / spec.batch_size) * spec.epochs))
+        trained = sum(self.sizes) * spec.epochs
+        rehearsed = updates * max(1, spec.batch_size // 4) * REHEARSED if spec.rehearsal else 0
+        checked = spec.checks * min(spec.check_rows, len(lessons.dev)) * self.mean
+        return self.once + self.each * (trained + rehearsed + FORWARD * checked), trained
+
+
+def _learning(
+    engine: Engine, spec: TunedWeights, lessons: Course[Lesson], folder: Path, *, seed: int
+) -> Learning:
     sizes = [_tokens(engine, lesson) for lesson in lessons.train]
     shared = _shared([engine.encode(lesson.prompt) for lesson in lessons.train[:8]])
     short = spec.model_copy(update={"rehearsal": 0.0, "epochs": 1.0, "checks": 1,
@@ -146,13 +178,36 @@ def _tuning(
         # Without rehearsal the engine reads the shared part once an update.
         points.append((sum(sizes[:count]) - shared * (count - math.ceil(count / spec.batch_size)),
                        seconds))
-    once, each = _line(*points)
-    updates = max(1, round(math.ceil(len(sizes) / spec.batch_size) * spec.epochs))
-    trained = sum(sizes) * spec.epochs
-    rehearsed = updates * max(1, spec.batch_size // 4) * REHEARSED if spec.rehearsal else 0
-    mean = sum(sizes) / len(sizes)
-    checked = spec.checks * min(spec.check_rows, len(lessons.dev)) * mean
-    return once + each * (trained + rehearsed + FORWARD * checked), trained
+    return Learning(*_line(*points), tuple(sizes))
+
+
+def _stages(
+    spec: TunedWeights, plan: Plan, learning: Learning, lessons: Course[Lesson],
+    answering: Answering,
+) -> tuple[float, float]:
+    """Seconds and trained tokens of what comes beside the train rows: the corpus, trials,
+    and pairs with the answers that they are drawn from."""
+    material, engine = plan.task.material, plan.tools.engine
+    seconds, tokens = 0.0, 0.0
+    if spec.pretrain is not None:
+        corpus = sum(len(engine.tokenize(document.text)) for document in material.corpus)
+        tokens += corpus * spec.pretrain.epochs
+        seconds += learning.once + learning.each * corpus * spec.pretrain.epochs
+    if spec.tune is not None:
+        rates = spec.tune.learning_rate or (spec.learning_rate,)
+        for epochs in spec.tune.epochs or (spec.epochs,):
+            one = learning.all(spec.model_copy(update={"epochs": epochs}), lessons)
+            seconds += len(rates) * one[0] * spec.tune.share
+            tokens += len(rates) * one[1] * spec.tune.share
+    if spec.prefer is not None:
+        drawn = 0 if material.preferences else len(material.train) * spec.prefer.draws
+        pairs = min(spec.prefer.max_pairs, len(material.preferences) or drawn)
+        read = 2 * pairs * learning.mean * spec.prefer.epochs
+        tokens += read
+        # The model it starts from reads every pair once more.
+        seconds += learning.once + learning.each * read * (1 + FORWARD)
+        seconds += answering.seconds(drawn) if drawn else 0.0
+    return seconds, tokens
 
 
 def _writing(engine: Engine) -> float:
@@ -191,7 +246,7 @@ def _two_batches(
     return Answering(batch, row, alone, 0.0, 0.0)
 
 
-def _retention(plan: Plan) -> float:
+def retention_seconds(plan: Plan) -> float:
     """Seconds for all suites, by a few items of each; suites of lm-eval itself not counted."""
     local = [suite for suite in plan.suites if suite.config is not None]
     if not local:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from advisor.config import LoraWeights
+from advisor.config import TunedWeights
 from advisor.core import Policy, Task, Trial
 from advisor.errors import AdvisorError
 from advisor.gate.judge import (
@@ -83,7 +83,7 @@ def _policy(bench: Bench) -> Policy:
 
 def _noise(champion: Side, measured: Scored, task: Task, alpha: float) -> Noise | None:
     """From the champion's other seeds, where runs with them lie beside its own."""
-    if champion.record is None or not isinstance(champion.recipe.weights, LoraWeights):
+    if champion.record is None or not isinstance(champion.recipe.weights, TunedWeights):
         return None
     mine = credits(measured.trial)
     means = [_mean(mine)]
@@ -140,7 +140,7 @@ def _notes(mine: Scored, theirs: Scored, floor: Noise | None, bench: Bench) -> t
                         "when the two were measured; --rescore asks both again here.")
     else:
         made.append(f"The base models differ: {mine.side.base.model} and {theirs.side.base.model}.")
-    if floor is None and isinstance(mine.side.recipe.weights, LoraWeights):
+    if floor is None and isinstance(mine.side.recipe.weights, TunedWeights):
         made.append("What training again alone does was not measured: it takes finished runs of "
                     "the champion's recipe with two other seeds beside the champion's run.")
     return tuple(made)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.data.digest import digest
 from advisor.engines.models import file_digest
 from advisor.errors import AdvisorError
@@ -61,7 +61,7 @@ class Side:
     @property
     def tuned(self) -> bool:
         """Whether the weights are others than those of the base."""
-        return self.merged is not None or isinstance(self.recipe.weights, LoraWeights)
+        return self.merged is not None or isinstance(self.recipe.weights, TunedWeights)
 
 
 def kind_of(path: Path) -> Kind:

@@ -98,7 +98,7 @@ def _assembled(champion: Side, recipe: Recipe, adapter: Path | None, folder: Pat
     """A copy of the champion's system with other weights. It is small: no base model in it."""
     assert champion.system is not None, "asked for before"
     shutil.rmtree(folder, ignore_errors=True)
-    skip = shutil.ignore_patterns("adapter", MANIFEST)
+    skip = shutil.ignore_patterns("adapter", "weights", MANIFEST)
     shutil.copytree(champion.system, folder, ignore=skip)
     described = _json(folder / "system.json")
     described["recipe"] = recipe.model_dump(mode="json")

@@ -11,6 +11,7 @@ import numpy as np
 
 from advisor.core import Answer, Cost, Policy, PrepareCost, Trial
 from advisor.errors import AdvisorError
+from advisor.measures.freshness import stale_share
 
 SECONDS_PER_HOUR = 3600.0
 READS_NOTHING = ("none", "-", "")  # words of the retrieval axis
@@ -23,7 +24,8 @@ class Work:
 
     Seconds are machine time a call, `latencies_ms` those of the calls made one at a time.
     `usd_tokens` is what 1,000 calls cost where tokens are paid for, None where machine time
-    is; its seconds are then waiting, not machine time.
+    is; its seconds are then waiting, not machine time. `stale_before` and `stale_after` are
+    as in Cost.
     """
 
     seconds: float
@@ -33,6 +35,8 @@ class Work:
     peak_memory_mib: float
     prepare: PrepareCost
     usd_tokens: float | None = None
+    stale_before: float | None = None
+    stale_after: float | None = None
 
 
 def work(trial: Trial) -> Work:
@@ -52,6 +56,8 @@ def work(trial: Trial) -> Work:
         latencies_ms=trial.probe.latencies_ms,
         peak_memory_mib=trial.probe.peak_memory_mib,
         prepare=trial.prepare,
+        stale_before=stale_share(trial.fresh, "before"),
+        stale_after=stale_share(trial.fresh, "after"),
     )
 
 
@@ -90,6 +96,9 @@ def cost_of(name: str, done: Work, policy: Policy, *, axes: Mapping[str, str]) -
         tuning_seconds=done.prepare.tuning_seconds,
         rows_learnt=done.prepare.rows_learnt,
         usd_tokens=done.usd_tokens,
+        usd_paid=done.prepare.usd_paid,
+        stale_before=done.stale_before,
+        stale_after=done.stale_after,
     )
     return priced(bare, policy, axes=axes)
 
@@ -103,10 +112,14 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
 
         rows learnt x price of a label x (1 + retunes x share of the facts that changed)
         + price per second x (tuning x (1 + retunes) + other preparation x (1 + reindexes))
+        + what a paid teacher took x token_price x (1 + retunes)
 
-    What holds facts is renewed before `stale_share` of them are stale on average: the
-    index of a contender that reads, the weights of a tuned one that does not. Tuned weights
-    are also tuned again when the base model is replaced.
+    What holds facts is renewed before `stale_share` of the answers are stale on average:
+    the index of a contender that reads, the weights of a tuned one that does not. Where it
+    was measured how many changed facts are answered as they were, answers go stale at that
+    share of the churn: with the old index that share is what a new index mends, and with the
+    new index what only new weights or new examples do. Tuned weights are also tuned again
+    when the base model is replaced.
     Raises AdvisorError when the policy leaves nothing to divide by.
     """
     calls = policy.calls_per_month * policy.horizon_months
@@ -117,18 +130,20 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
             fix="correct calls_per_month, horizon_months or utilisation in advisor.yaml",
         )
     tuned = measured.tuning_seconds > 0
-    reads = axes.get("retrieval", "none") not in READS_NOTHING
-    months = renewal_months(policy.churn_per_month, policy.stale_share)
-    renewals = _again(policy.horizon_months, months)
-    by_facts = renewals if tuned and not reads else 0
-    retunes = by_facts + (_again(policy.horizon_months, policy.base_replaced_months or inf)
-                          if tuned else 0)
-    reindexes = renewals if reads else 0
+    by_index, by_learning = going_stale(measured, axes=axes)
+    months = renewal_months(policy.churn_per_month * by_learning, policy.stale_share)
+    by_facts = _again(policy.horizon_months, months)
+    retunes = by_facts + _again(policy.horizon_months, policy.base_replaced_months or inf)
+    if not tuned:
+        retunes = 0
+    reindexes = _again(policy.horizon_months, renewal_months(
+        policy.churn_per_month * by_index, policy.stale_share))
     changed = 1 - exp(-policy.churn_per_month * months) if by_facts else 0.0
     per_second = policy.usd_per_machine_hour / SECONDS_PER_HOUR
     other = max(0.0, measured.prepare_seconds - measured.tuning_seconds)
     fixed = policy.usd_per_label * measured.rows_learnt * (1 + by_facts * changed)
     fixed += per_second * (measured.tuning_seconds * (1 + retunes) + other * (1 + reindexes))
+    fixed += measured.usd_paid * policy.token_price * (1 + retunes)
     serving = measured.usd_tokens
     if serving is None:
         serving = per_second * measured.seconds_per_call / policy.utilisation * 1000
@@ -138,6 +153,19 @@ def priced(measured: Cost, policy: Policy, *, axes: Mapping[str, str]) -> Cost:
         measured, usd_per_1k=serving, usd_per_1k_all_in=serving + fixed / calls * 1000,
         fixed_usd=fixed, retunes=retunes, reindexes=reindexes,
     )
+
+
+def going_stale(measured: Cost, *, axes: Mapping[str, str]) -> tuple[float, float]:
+    """The shares of changed facts that go stale in an index, and in what was learnt."""
+    tuned = measured.tuning_seconds > 0
+    reads = axes.get("retrieval", "none") not in READS_NOTHING
+    before, after = measured.stale_before, measured.stale_after
+    if reads:
+        index = 1.0 if before is None else before
+        return index, after if after is not None and measured.rows_learnt else 0.0
+    if before is not None:
+        return 0.0, before if measured.rows_learnt else 0.0
+    return 0.0, 1.0 if tuned else 0.0
 
 
 def stale(rate: float, months: float) -> float:

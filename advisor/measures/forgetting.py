@@ -10,8 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 
-from advisor.core import Forgetting, GateState, Measure, Policy, SuiteChange, SuiteScores
+from advisor.core import (
+    Forgetting,
+    GateState,
+    Measure,
+    Noise,
+    Policy,
+    Reworded,
+    SuiteChange,
+    SuiteScores,
+)
 from advisor.errors import AdvisorError
+from advisor.measures import noise
 from advisor.stats import Difference, compare, lower_bound, measure, upper_bound
 from advisor.stats.spread import t
 
@@ -25,6 +35,7 @@ def forgetting(
     policy: Policy,
     *,
     seed: int,
+    reworded: Sequence[Reworded] = (),
 ) -> Forgetting:
     """The pooled drop of retention accuracy against its margin, and every suite's drop.
 
@@ -37,7 +48,8 @@ def forgetting(
 
     Suites are `shown`, or `cannot_gate` when the base does not clear chance by two
     margins. One that the policy protects is gated alone, at its own margin and by its own
-    bounds. Accuracies are 0..1, losses are positive; bits per byte are in bits.
+    bounds. Accuracies are 0..1, losses are positive; bits per byte are in bits. `reworded`
+    is the base asked in other words: what flips then is shown beside what tuning flipped.
 
     Raises AdvisorError when suites or items are missing on one side, when there is no
     accuracy suite, or when a protected suite was not measured.
@@ -49,22 +61,27 @@ def forgetting(
             fix="list it under `retention` in advisor.yaml, or protect it no more",
         )
     suites: list[SuiteChange] = []
-    gated: list[tuple[SuiteChange, Difference]] = []
-    shown: list[tuple[SuiteChange, Difference]] = []
+    gated: list[_Part] = []
+    shown: list[_Part] = []
     for name in sorted(base):
         if base[name].metric != "acc":
             suites.append(_bits(base[name], tuned[name], policy, seed=seed))
             continue
         change, drop = _accuracy(base[name], tuned[name], policy, seed=seed)
+        floor = noise.noise(reworded, base[name], tuned[name], alpha=policy.alpha)
+        change = replace(change, noise=floor[0] if floor else None)
         suites.append(change)
         clears = change.base.low > base[name].chance
-        (gated if clears else shown).append((change, drop))
+        (gated if clears else shown).append((change, drop, floor))
     if not gated and not shown:
         raise AdvisorError(
             "retention has no accuracy suite, so there is nothing to hold to a margin",
             fix="add a suite with metric acc under `retention` in advisor.yaml",
         )
     return Forgetting(_pooled(gated or shown, policy, gates=bool(gated)), tuple(suites))
+
+
+_Part = tuple[SuiteChange, Difference, tuple[Noise, Difference] | None]
 
 
 def regated(found: Forgetting, policy: Policy) -> Forgetting:
@@ -89,8 +106,8 @@ def _protected(change: SuiteChange, policy: Policy) -> SuiteChange:
 def suspicious(change: Forgetting) -> bool:
     """Whether the tuned model gave the base's value on every item: probably not applied.
 
-    Equal bits per byte on every item is the sign, so without such a suite the answer is
-    False: a light adapter may well flip no item of a small accuracy suite.
+    Equal bits per byte or nats on every item is the sign, so without such a suite the answer
+    is False: a light adapter may well flip no item of a small accuracy suite.
     """
     bits = [one for one in change.suites if one.metric != "acc"]
     still = all(one.drop.low == one.drop.value == one.drop.high == 0.0 for one in bits)
@@ -165,18 +182,20 @@ def _bits(base: SuiteScores, tuned: SuiteScores, policy: Policy, *, seed: int) -
 
 
 def _pooled(
-    parts: Sequence[tuple[SuiteChange, Difference]], policy: Policy, *, gates: bool
+    parts: Sequence[_Part], policy: Policy, *, gates: bool
 ) -> SuiteChange:
-    changes = [change for change, _ in parts]
+    changes = [change for change, *_ in parts]
     many = len(parts)
     # Two items more, one lost and one gained, in a suite of average size.
     spare = 2 * sum(1 / change.drop.n**2 for change in changes) / many
-    error = sqrt(sum(drop.error**2 for _, drop in parts) + spare) / many
+    error = sqrt(sum(drop.error**2 for _, drop, _ in parts) + spare) / many
     freedom = max(1, sum(change.drop.n - 1 for change in changes))
     drop = sum(change.drop.value for change in changes) / many
     items = sum(change.drop.n for change in changes)
     reach = t(1 - GATE_ALPHA, freedom) * error
     half = t(1 - policy.alpha / 2, freedom) * error
+    floors = [floor for *_, floor in parts if floor is not None]
+    quantiles = t(1 - policy.alpha / 2, freedom), t(1 - GATE_ALPHA, freedom)
     return SuiteChange(
         suite="pooled",
         metric="acc",
@@ -190,6 +209,7 @@ def _pooled(
         lost=sum(change.lost for change in changes),
         gained=sum(change.gained for change in changes),
         lower=drop - reach,
+        noise=noise.pooled(floors, reach=quantiles) if len(floors) == many else None,
     )
 
 

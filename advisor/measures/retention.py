@@ -21,6 +21,8 @@ from advisor.core import SuiteScores
 from advisor.data.digest import digest
 from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
+from advisor.measures import owntext
+from advisor.measures.owntext import OwnText
 
 FEWSHOT_SEED = 1234  # lm-eval's own default
 
@@ -39,26 +41,36 @@ class Suite:
 
 
 def load_suites(names: Sequence[str], find: Callable[[str], Path | None]) -> tuple[Suite, ...]:
-    """Suites by name; `find` maps a name to its YAML file, None for lm-eval's own tasks."""
+    """Suites by name; `find` maps a name to its YAML file, None for lm-eval's own tasks and
+    for the base's own text."""
     return tuple(_load(name, find(name)) for name in names)
 
 
-def measure(engine: Engine, suites: Sequence[Suite]) -> dict[str, SuiteScores]:
-    """Score every item of every suite on the engine's weights, without a chat template."""
+def measure(
+    engine: Engine, suites: Sequence[Suite], *, own_text: Sequence[OwnText] = ()
+) -> dict[str, SuiteScores]:
+    """Score every item of every suite on the engine's weights, without a chat template.
+
+    `own_text` is what the base wrote, for the suite of that name.
+    """
     if not suites:
         raise AdvisorError(
             "no retention suite is listed, so forgetting cannot be measured",
             fix="name suites under `retention` in advisor.yaml, or drop the tuned contenders",
         )
+    asked = [suite for suite in suites if suite.name != owntext.NAME]
     with _quiet():
-        samples = _evaluate(engine, suites)
+        samples = _evaluate(engine, asked) if asked else {}
     return {
-        suite.name: _scores(suite, samples[_task_name(suite)])
+        suite.name: _scores(suite, samples[_task_name(suite)]) if suite in asked
+        else owntext.measure(engine, own_text)
         for suite in suites
     }
 
 
 def _load(name: str, path: Path | None) -> Suite:
+    if name == owntext.NAME and path is None:
+        return Suite(name, None, 0.0, owntext.DIGEST)
     if path is None:
         return Suite(name, None, 0.0, digest(["lm-eval", _lm_eval_version(), name]))
     text = path.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from advisor.core import (
     Measure,
     Policy,
     PrepareCost,
+    Reworded,
     Standing,
     SuiteChange,
     SuiteScores,
@@ -51,6 +52,7 @@ def standing_of(
     *,
     primary: str,
     seed: int,
+    reworded: Sequence[Reworded] = (),
 ) -> Standing:
     """What one contender amounts to under the policy, with every violated constraint named.
 
@@ -60,7 +62,8 @@ def standing_of(
     both drawn. Costs are means over the seeds, latencies those of all. Forgetting is that
     of the first seed, and a seed whose forgetting fails bars the contender too. A trial
     without retention scores has the base's weights: forgetting is "unchanged". `primary`
-    names the grade part that is the credit; `seed` draws the bits-per-byte intervals.
+    names the grade part that is the credit; `seed` draws the bits-per-byte intervals;
+    `reworded` is the base asked in other words.
 
     Raises AdvisorError when nothing was graded, when no grade has the part `primary`, or
     when there are retention scores but none of the base to pair them with.
@@ -75,7 +78,8 @@ def standing_of(
             f"found: {', '.join(sorted(parts)) or 'none'}",
             fix="name one of the found metrics as `primary` in task.yaml",
         )
-    changed = [_changed(one, policy, base_retention, seed=seed) for one in trials]
+    changed = [_changed(one, policy, base_retention, seed=seed, reworded=reworded)
+               for one in trials]
     done = _work([one.work for one in trials])
     bare = Standing(
         contender=first.contender,
@@ -156,12 +160,15 @@ def _work(done: Sequence[Work]) -> Work:
         tokens_out=mean([one.tokens_out for one in done]),
         latencies_ms=tuple(value for one in done for value in one.latencies_ms),
         peak_memory_mib=max(one.peak_memory_mib for one in done),
+        stale_before=done[0].stale_before,
+        stale_after=done[0].stale_after,
         prepare=PrepareCost(
             seconds=mean([one.seconds for one in prepares]),
             tokens_trained=prepares[0].tokens_trained,
             artefact_bytes=prepares[0].artefact_bytes,
             tuning_seconds=mean([one.tuning_seconds for one in prepares]),
             rows_learnt=prepares[0].rows_learnt,
+            usd_paid=mean([one.usd_paid for one in prepares]),
         ),
     )
 
@@ -172,6 +179,7 @@ def _changed(
     base_retention: Mapping[str, SuiteScores] | None,
     *,
     seed: int,
+    reworded: Sequence[Reworded],
 ) -> Forgetting | Literal["unchanged"]:
     if trial.retention is None:
         return UNCHANGED
@@ -181,7 +189,7 @@ def _changed(
             "it is to be compared with are missing",
             fix="measure the base model on the same retention suites",
         )
-    return forgetting(base_retention, trial.retention, policy, seed=seed)
+    return forgetting(base_retention, trial.retention, policy, seed=seed, reworded=reworded)
 
 
 def forgetting_bars(changed: Forgetting | Literal["unchanged"]) -> tuple[str, ...]:
@@ -195,16 +203,19 @@ def forgetting_bars(changed: Forgetting | Literal["unchanged"]) -> tuple[str, ..
         found = _gate_bars(pooled, "retention accuracy")
     for one in changed.suites:
         if one.margin is not None:
-            what = "bits per byte of" if one.metric == "bits_per_byte" else "accuracy on"
+            what = _MEASURED.get(one.metric, "accuracy on")
             found += _gate_bars(one, f"{what} the protected suite {one.suite}")
     return tuple(found)
+
+
+_MEASURED = {"bits_per_byte": "bits per byte of", "nats_per_token": "nats for a token of"}
 
 
 def _gate_bars(change: SuiteChange, what: str) -> list[str]:
     assert change.margin is not None, "a gate has a margin"
     if change.state == "cannot_gate":
         return [f"forgetting cannot be judged: {what}: the base model is too close to chance"]
-    bits = change.metric == "bits_per_byte"
+    bits = change.metric != "acc"
     size, unit = (1.0, "") if bits else (100.0, " points")
     places = 3 if bits else 1
     moved = "fell" if (change.drop.value >= 0) != bits else "rose"
@@ -213,6 +224,8 @@ def _gate_bars(change: SuiteChange, what: str) -> list[str]:
         f"(95% upper bound {change.upper * size:.{places}f}, "
         f"margin {change.margin * size:.{places}f})"
     )
+    if change.noise is not None and not change.noise.above:
+        figures += "; rewording the prompts of the untouched base flips as many items"
     if change.state == "fail":
         return [f"forgetting: {figures}"]
     return [f"forgetting inconclusive: {figures}"] if change.state == "inconclusive" else []

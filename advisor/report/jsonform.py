@@ -18,10 +18,12 @@ from advisor.core import (
     Task,
     Verdict,
 )
+from advisor.measures import freshness, leakage
 from advisor.report.figures import known
 from advisor.report.model import Report, first_trials, ranked, visible
 
 VERSION = 1
+ALPHA = 0.05  # of the intervals of changed facts and leakage, whatever the verdict's is
 
 
 def verdict_json(report: Report) -> dict[str, Any]:
@@ -31,8 +33,21 @@ def verdict_json(report: Report) -> dict[str, Any]:
         "version": VERSION,
         "task": _task(report.task),
         **verdict_data(report.verdict),
+        **_trust(report),
         **({"registration": _registered(registered)} if isinstance(registered, Mapping) else {}),
     }
+
+
+def _trust(report: Report) -> dict[str, Any]:
+    """By contender, what it answers about changed facts, and what its weights give away."""
+    trials = first_trials(report)
+    fresh = {name: {"date": trial.fresh.date, "documents": [
+        _plain(asdict(one)) for one in freshness.figures(trial.fresh, alpha=ALPHA)]}
+        for name, trial in trials.items() if trial.fresh is not None}
+    leaks = {name: {**_plain(asdict(leakage.figures(trial.leakage))), "by_heart": _plain(asdict(
+        leakage.figures(trial.leakage.power))) if trial.leakage.power else None}
+        for name, trial in trials.items() if trial.leakage is not None}
+    return {**({"freshness": fresh} if fresh else {}), **({"leakage": leaks} if leaks else {})}
 
 
 def verdict_data(verdict: Verdict) -> dict[str, Any]:
@@ -48,6 +63,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         **({"outlook": _plain(asdict(verdict.outlook))} if verdict.outlook else {}),
         **({"seeds": [_plain(asdict(one)) for one in verdict.seeds]} if verdict.seeds else {}),
         **({"slices": [_plain(asdict(one)) for one in verdict.slices]} if verdict.slices else {}),
+        **({"effects": _plain(asdict(verdict.effects))} if verdict.effects else {}),
     }
 
 
@@ -167,6 +183,7 @@ def _change(change: SuiteChange) -> dict[str, Any]:
         "state": change.state,
         "lost": change.lost,
         "gained": change.gained,
+        **({"noise": _plain(asdict(change.noise))} if change.noise else {}),
     }
 
 
@@ -188,6 +205,8 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "fixed_usd": _number(cost.fixed_usd),
         "retunes": cost.retunes,
         "reindexes": cost.reindexes,
+        "stale_before": _number(cost.stale_before),
+        "stale_after": _number(cost.stale_after),
     }
 
 

@@ -1,4 +1,4 @@
-"""What would change the advice, the odds, seeds and slices: sheets of plain cells."""
+"""What would change the advice, the odds, factors, seeds and slices: sheets of plain cells."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sheets(report: Report) -> tuple[Sheet, ...]:
     seen = report.verdict.outlook
     if seen is not None:
         found += [_flips(seen), _odds(seen), _break_even(seen)]
-    found += [_seeds(report), *_slices(report)]
+    found += [*_effects(report), _seeds(report), *_slices(report)]
     return tuple(one for one in found if one.lines)
 
 
@@ -96,6 +96,34 @@ def _break_even(seen: Outlook) -> Sheet:
             "counted. Best quality for its cost: " + ", ".join(seen.front) + ".")
     heads = (("Cheaper at first", ""), ("Cheaper later", ""), ("From", ""))
     return Sheet("Where costs cross", lede, heads, lines)
+
+
+def _effects(report: Report) -> list[Sheet]:
+    """What each factor of a factorial adds, and each pair."""
+    seen = report.verdict.effects
+    if seen is None:
+        return []
+    said = level(report.run)
+    single = tuple((words(one.factor), points_measure(one.alone), points_measure(one.average))
+                   for one in seen.factors)
+    double = tuple(
+        (" and ".join(map(words, one.pair)), points_measure(one.first),
+         points_measure(one.second), points_measure(one.together), points_measure(one.beyond),
+         one.reading)
+        for one in seen.interactions
+    )
+    lede = (f"Every combination of the factors answered the same {seen.rows} rows. Alone: added "
+            "to the plain prompt. On average: over every combination of the others.")
+    both = ("Two factors added to the plain prompt. Beyond: what both add less what each adds "
+            "alone; below 0 they do the same work.")
+    return [
+        Sheet("What each factor adds", lede,
+              (("Factor", ""), ("Alone", f"points, {said}"), ("On average", f"points, {said}")),
+              single),
+        Sheet("What factors add together", both,
+              (("Factors", ""), ("First", "points"), ("Second", "points"), ("Together", "points"),
+               ("Beyond", "points"), ("Reading", "")), double),
+    ]
 
 
 def _seeds(report: Report) -> Sheet:

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from advisor.core import Forgetting
 from advisor.report.audit import audit
+from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
 from advisor.report.lookups import HEADS, lookups
@@ -30,6 +31,7 @@ from advisor.report.rows import rows_data, worst_rows
 from advisor.report.scatter import drawable, front, marker, scatter
 from advisor.report.svg import picture
 from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
+from advisor.report.trust import trust
 from advisor.report.whatif import what_if
 from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
 
@@ -108,6 +110,8 @@ def _evidence(report: Report) -> dict[str, object]:
         "unchanged": unchanged_sentence(report),
         "forgetting": forgetting_panels(report),
         "bits": bits_panels(report),
+        "detectors": detectors(report),
+        "trust": trust(report),
         "tuned": sum(isinstance(one.forgetting, Forgetting) for one in ranked(report.verdict)),
         "contrasts": contrasts(report),
         "method": shared_method(report),

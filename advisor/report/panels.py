@@ -11,7 +11,7 @@ from advisor.core import Forgetting, PrepareCost, SuiteChange
 from advisor.report.figures import decimal, known, points, words
 from advisor.report.model import Report, ranked
 from advisor.report.svg import Scale, clipped, el, group, padded, picture
-from advisor.report.wording import GATE_WORDS
+from advisor.report.wording import GATE_WORDS, UNIT_WORDS
 
 _WIDTH = 384.0
 _ROW = 24.0
@@ -28,7 +28,7 @@ class Panel:
 
 
 def _changes(found: Forgetting) -> list[SuiteChange]:
-    return [one for one in found.suites if one.metric != "bits_per_byte"]
+    return [one for one in found.suites if one.metric == "acc"]
 
 
 def forgetting_panels(report: Report) -> tuple[Panel, ...]:
@@ -51,22 +51,23 @@ def forgetting_panels(report: Report) -> tuple[Panel, ...]:
 
 
 def bits_panels(report: Report) -> tuple[Panel, ...]:
-    """A panel a bits-per-byte suite with one line a tuned contender; its unit is its own."""
+    """A panel a suite of bits or nats with one line a tuned contender; its unit is its own."""
     by_suite: dict[str, list[tuple[str, SuiteChange]]] = {}
     for one in ranked(report.verdict):
         if isinstance(one.forgetting, Forgetting):
             for change in one.forgetting.suites:
-                if change.metric == "bits_per_byte":
+                if change.metric != "acc":
                     by_suite.setdefault(change.suite, []).append((one.contender, change))
     made = []
     for suite, found in by_suite.items():
         rows = [change for _, change in found]
-        label = f"{suite}: bits per byte lost by each tuned contender"
+        unit = UNIT_WORDS[rows[0].metric]
+        label = f"{suite}: {unit} lost by each tuned contender"
         drawn = _dots(
-            rows, _domain(rows), label=label, unit="bits per byte lost", names=[n for n, _ in found]
+            rows, _domain(rows), label=label, unit=f"{unit} lost", names=[n for n, _ in found]
         )
         base = decimal(rows[0].base.value, 3)
-        made.append(Panel(words(suite), f"untouched base: {base} bits per byte", drawn))
+        made.append(Panel(words(suite), f"untouched base: {base} {unit}", drawn))
     return tuple(made)
 
 
@@ -123,7 +124,7 @@ def _ground(scale: Scale, bottom: float, *, unit: str) -> Markup:
 def _dot(row: SuiteChange, scale: Scale, y: float, *, name: str, pooled: bool) -> Markup:
     weight = " pooled" if pooled else ""
     state = GATE_WORDS[row.state]
-    shares = row.metric != "bits_per_byte"
+    shares = row.metric == "acc"
     drop = points(row.drop.value) if shares else decimal(row.drop.value, 3, signed=True)
     parts = [
         el("title", f"{name}: {drop}, {state}, n = {row.drop.n}"),

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 
 from advisor.core import Forgetting, SuiteChange
 from advisor.report.audit import audit
+from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
 from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import Report, level, ranked, visible
-from advisor.report.outlook import sheets
+from advisor.report.outlook import Sheet, sheets
 from advisor.report.tables import Cell, standings_table
+from advisor.report.trust import trust
 from advisor.report.wording import (
     GATE_WORDS,
+    UNIT_WORDS,
     certainty,
     headline,
     limited_banner,
@@ -36,6 +39,7 @@ def markdown(report: Report) -> str:
         *_outlook(report),
         "### Forgetting",
         *_forgetting(report),
+        *_sheets(trust(report)),
         "### How it was measured",
         _measured(report),
     ]
@@ -79,8 +83,12 @@ def _cell(cell: Cell) -> str:
 
 
 def _outlook(report: Report) -> list[str]:
+    return _sheets(sheets(report))
+
+
+def _sheets(found: Iterable[Sheet]) -> list[str]:
     parts = []
-    for sheet in sheets(report):
+    for sheet in found:
         heads = [safe(f"{name} ({unit})" if unit else name) for name, unit in sheet.heads]
         lines = [[safe(cell) for cell in line] for line in sheet.lines]
         parts += [f"### {safe(sheet.title)}", safe(sheet.lede), _table(heads, lines)]
@@ -103,13 +111,14 @@ def _forgetting(report: Report) -> list[str]:
             for change in (one.forgetting.pooled, *one.forgetting.suites):
                 lines.append([safe(one.contender), *_change(change)])
     heads = ["Contender", "Suite", f"Lost ({level(report.run)})", "Upper bound", "Gate", "n"]
-    return [_table(heads, lines) if lines else "", safe(unchanged_sentence(report))]
+    return [_table(heads, lines) if lines else "", safe(unchanged_sentence(report)),
+            *_sheets(detectors(report))]
 
 
 def _change(change: SuiteChange) -> list[str]:
-    if change.metric == "bits_per_byte":
+    if change.metric != "acc":
         size = f"{decimal(change.drop.value, 3)} {bounds(change.drop, scale=1, places=3)}"
-        size, upper = f"{size} bits per byte", decimal(change.upper, 3)
+        size, upper = f"{size} {UNIT_WORDS[change.metric]}", decimal(change.upper, 3)
     else:
         size, upper = f"{points_measure(change.drop)} points", points(change.upper, signed=False)
     state = GATE_WORDS[change.state]

@@ -19,7 +19,7 @@ from advisor.decide.changes import KEYS, PROTECT, Key
 from advisor.decide.conclusion import Case, evidence_of
 from advisor.decide.evidence import Contest, contest
 from advisor.decide.rule import SAME_PRICE
-from advisor.measures.cost import READS_NOTHING, renewal_months
+from advisor.measures.cost import going_stale, renewal_months
 from advisor.measures.forgetting import CLEARANCE, forgetting
 from advisor.report.figures import words
 from advisor.report.model import Report
@@ -98,16 +98,19 @@ def _rules(policy: Policy) -> dict[str, float | None]:
 
 def _contender(found: Standing, case: Case, policy: Policy) -> dict[str, Any]:
     cost = found.cost
+    index, learnt = going_stale(cost, axes=found.axes)
     return {
         "name": found.contender,
         "quality": found.quality.value,
         "tuned": cost.tuning_seconds > 0,
-        "reads": found.axes.get("retrieval", "none") not in READS_NOTHING,
+        "stale_index": index,
+        "stale_learnt": learnt,
         "seconds": cost.seconds_per_call,
         "usd_tokens": cost.usd_tokens,
         "prepare_seconds": cost.prepare_seconds,
         "tuning_seconds": cost.tuning_seconds,
         "rows_learnt": cost.rows_learnt,
+        "usd_paid": cost.usd_paid,
         "p95": cost.p95_ms,
         "asked": found.counts.asked,
         "failed": found.counts.failed,
@@ -172,7 +175,7 @@ def _knobs(contenders: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[Kno
         return any(one[name] for one in contenders)
 
     own = [one for one in contenders if one["usd_tokens"] is None]
-    tuned, changing = some("tuned"), some("tuned") or some("reads")
+    tuned, changing = some("tuned"), some("stale_index") or some("stale_learnt")
     usd, label, churn = policy.usd_per_machine_hour, policy.usd_per_label, policy.churn_per_month
     shown = [
         (True, Knob("volume", "Calls a month", "calls", policy.calls_per_month / 1e3,
@@ -193,7 +196,7 @@ def _knobs(contenders: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[Kno
         (any(one["seconds"] for one in own),
          Knob("price.utilisation", "Share of paid hours in which it answers", "%", 0.01, 1.0,
               percent=True)),
-        (some("usd_tokens"),
+        (some("usd_tokens") or some("usd_paid"),
          Knob("price.tokens", "Endpoints' prices, times", "", 0.01, 100.0, ratio=True)),
         (some("rows_learnt"),
          Knob("price.label", "A labelled row costs", "USD", 0.0, max(10.0, label * 10))),

@@ -31,6 +31,10 @@ GATE_WORDS: Mapping[GateState, str] = {
     "cannot_gate": "cannot gate",
     "shown": "shown only",
 }
+UNIT_WORDS: Mapping[str, str] = {
+    "bits_per_byte": "bits per byte",
+    "nats_per_token": "nats per token",
+}
 UNCHANGED_WORDS = "unchanged by construction"
 
 

@@ -13,6 +13,7 @@ import re
 import shlex
 import sqlite3
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -29,6 +30,7 @@ SCHEMA_VERSION = 1
 # A writer waits this long for another. A commit takes milliseconds, so only a stopped
 # process holds the file longer.
 BUSY_SECONDS = 30
+RETRY_SECONDS = 0.01
 
 # WAL shares memory between processes, which these cannot do across hosts
 # (sqlite.org/wal.html, "the WAL-index").
@@ -142,8 +144,7 @@ class Journal:
         with self._explained():
             connection = self._live()
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if mode != "wal":
+            if self._mode() != "wal":
                 raise JournalError(f"{self.path}: this file system cannot hold a journal "
                                    "(SQLite's WAL mode does not work on it)",
                                    fix="keep the run on a local disk")
@@ -159,6 +160,22 @@ class Journal:
                                    fix="pip install --upgrade adaptation-advisor")
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
+
+    def _mode(self) -> str:
+        """The journal mode after asking for WAL.
+
+        SQLite does not wait for another process that turns the same new file to WAL: both
+        hold a shared lock and want it alone, so it answers busy at once to one of them.
+        """
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return str(self._live().execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+                time.sleep(RETRY_SECONDS)
 
     def _live(self) -> sqlite3.Connection:
         assert self._connection, "use the journal inside a with statement"

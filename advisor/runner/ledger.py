@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from advisor.core import Counts, Policy, PrepareCost, SuiteScores
+from advisor.core import Counts, Policy, PrepareCost, Reworded, SuiteScores
 from advisor.decide import Case
 from advisor.errors import AdvisorError
 from advisor.measures.cost import Work
@@ -51,6 +51,8 @@ def keep(journal: Journal, ledger: Ledger) -> None:
             "floor": case.floor,
             "final": case.final,
             "seed": case.seed,
+            **({"cells": dict(case.cells)} if case.cells else {}),
+            "reworded": [asdict(one) for one in case.reworded],
         },
     })
 
@@ -88,6 +90,8 @@ def recall(folder: Path) -> Ledger:
             floor=case["floor"],
             final=case["final"],
             seed=case["seed"],
+            cells={name: tuple(on) for name, on in case.get("cells", {}).items()},
+            reworded=tuple(Reworded(**one) for one in case.get("reworded", ())),
         ),
         Policy(**stored["policy"]),
         Registration(**{**registered, "changed": changed}),

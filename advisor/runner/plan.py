@@ -14,6 +14,7 @@ from advisor.config import Recipe, Settings
 from advisor.contenders.composed import Tools
 from advisor.core import Policy, Task
 from advisor.data.digest import digest
+from advisor.data.versions import Version
 from advisor.measures.retention import Suite
 
 PACKAGES = (
@@ -40,11 +41,17 @@ class Plan:
     data: Mapping[str, str]
     # Contenders that the seed can change are measured at this many, from `seed` upwards.
     seeds: int = 1
+    # The factors of contenders that are cells of a factorial.
+    cells: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Stages by content key, shared by the plans of one command: the base model's
     # retention is the same for every task.
     shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # The identity of what computes; that of a finished run when the run is only read.
     code: str = field(default_factory=lambda: code_digest())
+    # A later version of the task's facts, which contenders are asked about as well.
+    version: Version | None = None
+    # Whether tuned weights are asked for the rows they were tuned on.
+    leakage: bool = False
 
     @property
     def policy(self) -> Policy:
@@ -115,6 +122,8 @@ def describe(plan: Plan) -> dict[str, Any]:
             name: {"digest": recipe_digest(recipe), **recipe.model_dump(mode="json")}
             for name, recipe in plan.recipes.items()
         },
+        **({"factorial": {name: list(on) for name, on in plan.cells.items()}}
+           if plan.cells else {}),
         "retention": {suite.name: suite.digest for suite in plan.suites},
         "policy": asdict(plan.policy),
         "settings": plan.settings.model_dump(mode="json"),

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from advisor.config import LoraWeights, Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
-from advisor.core import PrepareCost, SuiteScores, Task, Trial
+from advisor.core import PrepareCost, Task, Trial
 from advisor.data.digest import AnswerKey, digest
 from advisor.decide import conclude
 from advisor.engines.protocol import (
@@ -29,17 +29,20 @@ from advisor.forecast.figures import how_true
 from advisor.measures.retention import Suite
 from advisor.report.jsonform import verdict_data
 from advisor.report.model import Basis, Report
+from advisor.runner import leaks
+from advisor.runner.fresh import recalled, stage_of
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
-from advisor.runner.run import case_of
+from advisor.runner.run import Base, case_of
+from advisor.runner.stages import Stages, base_key
 from advisor.runner.trial import (
-    Stages,
     as_prepared,
-    base_key,
     base_retention,
+    base_reworded,
     looked_up,
     retention_stage,
+    reworded_stage,
     scored,
     trial_of,
 )
@@ -130,6 +133,7 @@ class Record:
             task=task, recipes=self.recipes, settings=self.settings, suites=self.suites(),
             tools=absent(self.run), seed=self.run["seed"], final=self.run["final"],
             folder=self.folder, data=self.run["data"], code=self.code,
+            cells={name: tuple(on) for name, on in self.run.get("factorial", {}).items()},
         )
 
 
@@ -170,18 +174,30 @@ def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> T
     identity, recipe = record.key(label), Recipe.model_validate(stored["recipe"])
     trial, _ = trial_of(identity, recipe, opened, stored["cost"], stages=stages)
     trial = replace(trial, retrieved=looked_up(identity, recipe, opened, stages=stages))
-    if isinstance(recipe.weights, LoraWeights):
+    if isinstance(recipe.weights, TunedWeights):
         trial = replace(trial, retention=scored(identity, opened, stages=stages))
+    if changed := record.run.get("changed_facts"):
+        stage = stage_of(identity, changed["digest"])
+        trial = replace(trial, fresh=recalled(stage, journal))
+    if record.run.get("leakage"):
+        stage = leaks.leak_stage(identity, stages.plan)
+        trial = replace(trial, leakage=leaks.recalled(stage, journal))
     return trial
 
 
-def read_base(record: Record, *, task: Task, journal: Journal) -> dict[str, SuiteScores]:
-    """The untouched base on the run's suites; Missing when the journal lacks it."""
+def read_base(record: Record, *, task: Task, journal: Journal) -> Base:
+    """The untouched base on the run's suites; Missing when the journal lacks it.
+
+    A run of an advisor that did not ask the base in other words has no such answers.
+    """
     plan = record.plan(task)
     stage = retention_stage(base_key(plan), [suite.digest for suite in plan.suites])
     if journal.stage(stage) is None:
         raise _missing(record.folder, "the base's retention")
-    return base_retention(plan, journal)
+    scores = base_retention(plan, journal)
+    if journal.stage(base_key(plan).stage(reworded_stage(plan.suites))) is None:
+        return Base(scores)
+    return Base(scores, base_reworded(plan, journal, scores))
 
 
 def read_report(record: Record, task: Task) -> Report:
@@ -285,11 +301,12 @@ class _AbsentEngine:
         raise _unreachable(self.name)
 
     def tune(
-        self, course: Course, spec: LoraWeights, *, folder: Path, seed: int
+        self, course: Course[Any], spec: TunedWeights, *, folder: Path, seed: int,
+        start: Path | None = None,
     ) -> PrepareCost:
         raise _unreachable(self.name)
 
-    def with_adapter(self, folder: Path) -> Engine:
+    def with_weights(self, folder: Path) -> Engine:
         raise _unreachable(self.name)
 
 

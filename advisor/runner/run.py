@@ -14,19 +14,27 @@ from typing import Any
 import yaml
 
 from advisor import report
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import fits, varies
-from advisor.core import SuiteScores, Trial, Verdict
+from advisor.core import Reworded, SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
+from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
+from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
-from advisor.runner.trial import base_retention, folder_name, run_trial
+from advisor.runner.trial import (
+    base_retention,
+    base_reworded,
+    folder_name,
+    is_prepared,
+    run_trial,
+)
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 
 log = logging.getLogger(__name__)
@@ -43,8 +51,10 @@ class Finished:
     skipped: Mapping[str, str]
 
 
-def run(plan: Plan, watch: Watch) -> Finished:
+def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
     """Measure what is not in the journal yet, decide, and write the run folder.
+
+    With a `limit`, contenders that would not end in time are left out.
 
     Raises AdvisorError when no contender could be measured, and Busy when another
     process works on the same folder. An interruption leaves a run that the same call
@@ -58,7 +68,7 @@ def run(plan: Plan, watch: Watch) -> Finished:
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
         registration = register(plan, journal)
         watch.begin(_labels(plan, entered), len(plan.task.test))
-        trials, notes, failed, unfit = _trials(plan, entered, journal, watch)
+        trials, notes, failed, unfit = _trials(plan, entered, journal, watch, limit)
         skipped |= unfit
         if not trials:
             why = {**skipped, **failed}
@@ -70,12 +80,15 @@ def run(plan: Plan, watch: Watch) -> Finished:
         base = None
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
-            base = base_retention(plan, journal)
+            scores = base_retention(plan, journal)
+            base = Base(scores, base_reworded(plan, journal, scores))
         case = case_of(plan, trials, base, whole=not failed)
         verdict = conclude(case, plan.policy)
         keep(journal, Ledger(plan.task.name, plan.task.title, case, plan.policy, registration))
         # Nothing here may differ when the same command is given again.
-        described = {**describe(plan), "registration": asdict(registration), "measured": notes,
+        tested = {"leakage": True} if plan.leakage else {}
+        described = {**describe(plan), **changed_facts(plan), **tested,
+                     "registration": asdict(registration), "measured": notes,
                      "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described, case=case)
     return Finished(verdict, plan.folder, failed, skipped)
@@ -112,11 +125,15 @@ def _unfit(recipe: Recipe, plan: Plan) -> str:
         if allowed not in ("any", given.residency):
             return (f"the task's data may be processed {allowed} only, endpoint "
                     f"{recipe.weights.name} is {given.residency}")
+    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
+    if teacher and (why := _unfit(teacher.recipe, plan)):
+        return f"its teacher cannot take part: {why}"
     return fits(recipe, plan.task.material)
 
 
 def _trials(
-    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch
+    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch,
+    limit: Limit | None = None,
 ) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str], dict[str, str]]:
     trials, notes, failed, unfit = list[Trial](), dict[str, Any](), {}, {}
     wanted = [(name, recipe, seed) for name, recipe in entered.items()
@@ -124,6 +141,12 @@ def _trials(
     for name, recipe, seed in wanted:
         label = folder_name(name, seed, plan)
         try:
+            late = "" if limit is None or is_prepared(name, recipe, seed, plan, journal) else \
+                limit.refuses(label, recipe, plan)
+            if late:
+                unfit[name] = late
+                watch.finish(label, "left out")
+                continue
             trial, notes[label] = run_trial(
                 name, recipe, seed=seed, plan=plan, journal=journal, watch=watch
             )
@@ -152,6 +175,8 @@ def _trials(
                 )
                 watch.finish(label, "could not be measured")
                 continue
+            if limit is not None:
+                limit.ended(label)
             trials.append(trial)
             watch.finish(label, _said(trial))
     return tuple(trials), notes, failed, unfit
@@ -162,8 +187,16 @@ def _said(trial: Trial) -> str:
     return f"{sum(credits) / len(credits):.3f}" if credits else "nothing could be graded"
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The untouched base on the retention suites, as they are and in other words."""
+
+    scores: Mapping[str, SuiteScores]
+    reworded: tuple[Reworded, ...] = ()
+
+
 def case_of(
-    plan: Plan, trials: tuple[Trial, ...], base: Mapping[str, SuiteScores] | None, *, whole: bool
+    plan: Plan, trials: tuple[Trial, ...], base: Base | None, *, whole: bool
 ) -> Case:
     """What a verdict is made from; `whole` is False when a contender could not be measured."""
     task = plan.task
@@ -175,10 +208,12 @@ def case_of(
         slices={column: tuple(values[example.question.id] for example in task.test)
                 for column, values in task.slices.items()},
         trials=tuple(marks(trial) for trial in trials),
-        base=base,
+        base=base.scores if base else None,
+        reworded=base.reworded if base else (),
         floor=floors[0] if floors else None,
         final=plan.final and whole,
         seed=plan.seed,
+        cells=plan.cells,
     )
 
 
@@ -219,6 +254,6 @@ def _origin(plan: Plan, verdict: Verdict) -> Origin:
         metrics={
             "primary": plan.task.primary, "value": quality.value, "low": quality.low,
             "high": quality.high, "n": quality.n, "final": verdict.final,
-            "tuned": isinstance(recipe.weights, LoraWeights),
+            "tuned": isinstance(recipe.weights, TunedWeights),
         },
     )

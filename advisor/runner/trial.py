@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.config import EndpointWeights, LoraWeights, Recipe
+from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import outside, prepare, reopen, rows_learnt
+from advisor.contenders.tuning.kept import Kept
 from advisor.core import (
     Answer,
     PrepareCost,
     Probe,
     Question,
     Retrieved,
+    Reworded,
     Row,
     SuiteScores,
     System,
@@ -30,13 +32,16 @@ from advisor.core import (
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines import memory
 from advisor.errors import AdvisorError
-from advisor.measures import retention
+from advisor.measures import owntext, retention, rewording
+from advisor.measures.owntext import OwnText
+from advisor.measures.retention import Suite
 from advisor.measures.scorers import grade
-from advisor.runner import lookup
+from advisor.runner import fresh, leaks, lookup
 from advisor.runner.contention import watched
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
+from advisor.runner.stages import Stages, base_key
 from advisor.ship.bundle import digests
 
 
@@ -63,8 +68,12 @@ def run_trial(
     settled = Recipe.model_validate(prepared["recipe"])
     trial, others = trial_of(key, settled, opened, prepared["cost"], stages=stages)
     trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
-    if isinstance(recipe.weights, LoraWeights):
+    if isinstance(recipe.weights, TunedWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
+    if seed == plan.seed:
+        trial = replace(trial, fresh=fresh.freshness(key, settled, opened, stages=stages))
+    if seed == plan.seed and plan.leakage and trial.retention is not None:
+        trial = replace(trial, leakage=leaks.leaks(key, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
              "made_from": made_from, "busy_with_other_work": others}
     if prepared["found"]:
@@ -72,13 +81,9 @@ def run_trial(
     return trial, notes
 
 
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """What every stage of a trial works with."""
-
-    plan: Plan
-    journal: Journal
-    watch: Watch
+def is_prepared(name: str, recipe: Recipe, seed: int, plan: Plan, journal: Journal) -> bool:
+    """Whether the journal holds what a contender is made of."""
+    return journal.stage(_identity(name, recipe, plan, seed=seed).stage("prepare")) is not None
 
 
 def as_prepared(key: AnswerKey, files: Mapping[str, str]) -> AnswerKey:
@@ -133,13 +138,31 @@ def _identity(name: str, recipe: Recipe, plan: Plan, *, seed: int) -> AnswerKey:
     if beside := outside(recipe, plan.tools):
         engines.append(beside)
     material = plan.task.material.digest
-    if recipe.prompt.tune is not None:
-        # Only a prompt that is chosen by grades depends on how answers are graded.
+    if _chosen_by_grades(recipe):
+        # Only what is chosen by grades depends on how answers are graded.
         material = digest([material, plan.task.scorer, plan.task.primary])
     return AnswerKey(
         contender=name, seed=seed, recipe=recipe_digest(recipe), engine=digest(engines),
         material=material, code=plan.code,
     )
+
+
+def _chosen_by_grades(recipe: Recipe) -> bool:
+    weights = recipe.weights
+    if not isinstance(weights, TunedWeights):
+        return recipe.prompt.tune is not None
+    teacher = weights.teacher
+    return bool(weights.prefer or (teacher and _chosen_by_grades(teacher.recipe)))
+
+
+def _paid(cost: PrepareCost, recipe: Recipe, plan: Plan) -> float:
+    """USD for the tokens of a teacher that is paid by them."""
+    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
+    prices = _prices(teacher.recipe, plan) if teacher else None
+    if prices is None:
+        return 0.0
+    return (cost.tokens_asked * prices.usd_per_million_in
+            + cost.tokens_taught * prices.usd_per_million_out) / 1e6
 
 
 def _prices(recipe: Recipe, plan: Plan) -> TokenPrices | None:
@@ -159,7 +182,7 @@ def _latencies(stored: Mapping[str, Any]) -> Probe:
 def _cost(stored: Mapping[str, Any], recipe: Recipe) -> PrepareCost:
     curves = {name: tuple(stored[name]) for name in ("dev_loss", "train_loss")}
     cost = PrepareCost(**{**stored, **curves})
-    if isinstance(recipe.weights, LoraWeights) and not cost.tuning_seconds:
+    if isinstance(recipe.weights, TunedWeights) and not cost.tuning_seconds:
         # Kept before tuning was timed apart: nearly all of preparing an adapter is tuning.
         return replace(cost, tuning_seconds=cost.seconds)
     return cost
@@ -186,7 +209,7 @@ def _prepared(
     started = time.perf_counter()
     made = prepare(
         recipe, material, tools=plan.tools, workdir=folder / "work", seed=key.seed,
-        earlier=earlier,
+        earlier=earlier, kept=Kept(plan.folder / "tuned"),
     )
     made.system.save(system_folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
@@ -195,7 +218,8 @@ def _prepared(
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
     seconds = time.perf_counter() - started + made.cost.earlier_seconds
     tuning = made.cost.seconds + made.cost.earlier_seconds
-    cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning)
+    cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning,
+                   usd_paid=_paid(made.cost, recipe, plan))
     stored = {"files": files, "cost": asdict(cost), "found": dict(made.found),
               "recipe": made.recipe.model_dump(mode="json")}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)
@@ -240,7 +264,9 @@ def retention_of(
         journal.put_stage(stage, "retention", stored, contender=key.contender)
     if stored is None:
         assert opened.engine is not None, "a tuned contender has an engine"
-        scores = retention.measure(opened.engine, plan.suites)
+        scores = retention.measure(
+            opened.engine, plan.suites, own_text=own_text(plan, journal)
+        )
         stored = {name: asdict(suite) for name, suite in scores.items()}
         journal.put_stage(stage, "retention", stored, contender=key.contender)
     plan.shared[stage] = stored
@@ -294,9 +320,46 @@ def base_retention(plan: Plan, journal: Journal) -> dict[str, SuiteScores]:
     return retention_of(base_key(plan), opened, plan=plan, journal=journal)
 
 
-def base_key(plan: Plan) -> AnswerKey:
-    """The identity of the untouched base on suites: no task and no seed is part of it."""
-    return AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", plan.code)
+def own_text(plan: Plan, journal: Journal) -> tuple[OwnText, ...]:
+    """What the base writes for the suite of that name; nothing where it is not measured."""
+    if all(suite.name != owntext.NAME for suite in plan.suites):
+        return ()
+    stored = _of_base(
+        f"own text {owntext.DIGEST}", "own text", plan=plan, journal=journal,
+        make=lambda: {"texts": [asdict(one) for one in owntext.write(plan.tools.engine)]},
+    )
+    return tuple(OwnText(**one) for one in stored["texts"])
+
+
+def base_reworded(
+    plan: Plan, journal: Journal, known: Mapping[str, SuiteScores]
+) -> tuple[Reworded, ...]:
+    """The base asked in other words; `known` are its scores on the suites as they are."""
+    stored = _of_base(
+        reworded_stage(plan.suites), "reworded", plan=plan, journal=journal,
+        make=lambda: {"reworded": [asdict(one) for one in rewording.reworded(
+            plan.tools.engine, plan.suites, known)]},
+    )
+    return tuple(Reworded(**one) for one in stored["reworded"])
+
+
+def reworded_stage(suites: Sequence[Suite]) -> str:
+    """What `base_reworded` is kept as, among the stages of the base."""
+    return "reworded " + digest([suite.digest for suite in suites])
+
+
+def _of_base(
+    kind: str, short: str, *, plan: Plan, journal: Journal,
+    make: Callable[[], Mapping[str, Any]],
+) -> Mapping[str, Any]:
+    """A stage of the untouched base, the same for every task of a command."""
+    stage = base_key(plan).stage(kind)
+    stored = journal.stage(stage)
+    if stored is None:
+        stored = plan.shared[stage] if stage in plan.shared else make()
+        journal.put_stage(stage, short, stored, contender="base")
+    plan.shared[stage] = stored
+    return stored
 
 
 def retention_stage(key: AnswerKey, suites: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advisor.config import LoraWeights, TaskFile
+from advisor.config import TaskFile, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, Task
 from advisor.data.task import load_task
@@ -112,7 +112,7 @@ def _origin(one: Measured, task: Task, parity: Parity) -> Origin:
         metrics={
             "primary": task.primary,
             **{key: standing["quality"][key] for key in ("value", "low", "high", "n")},
-            "final": run["final"], "tuned": isinstance(one.recipe.weights, LoraWeights),
+            "final": run["final"], "tuned": isinstance(one.recipe.weights, TunedWeights),
             **{key: standing[key] for key in kept if key in standing},
         },
         template=parity.template,

@@ -11,8 +11,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,61 +20,38 @@ import numpy as np
 import torch
 
 from advisor.engines.models import ModelFiles, cache_folder
+from advisor.engines.protocol import TokenIds
 from advisor.engines.transformers import TransformersEngine
 from tests.bench import libraries, llama
-from tests.bench.timing import Peer, Run, Side
+from tests.bench.works import Ids, Work
 
-Ids = tuple[int, ...]
+Prepare = Callable[[list[Any]], Callable[[], list[Any]]]
 # ONNX Runtime hides every token that is like its padding: one that is in no prompt.
 PAD = 0
-
-
-def engines(
-    files: ModelFiles, prompts: Sequence[Ids], new: int, *, few: bool
-) -> list[Peer]:
-    """Those that `make bench` always compares; with `few`, one setting each."""
-    peers = [llama.peer(files, prompts, new), openvino(files, prompts, new)]
-    return [replace(peer, settings=peer.settings[:1]) for peer in peers] if few else peers
-
-
-def rest(engine: TransformersEngine, prompts: Sequence[Ids], new: int) -> list[Peer]:
-    return [
-        ctranslate2(engine.weights.files, prompts, new),
-        onnxruntime(engine.weights.files, prompts, new),
-        continuous(engine, prompts, new),
-        static(engine, prompts, new),
-        compiled(engine, prompts, new, what="the whole step"),
-        compiled(engine, prompts, new, what="every layer"),
-    ]
 
 
 # ------------------------------------------------------------------ OpenVINO
 
 
-def openvino(files: ModelFiles, prompts: Sequence[Ids], new: int) -> Peer:
+def openvino(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
     """openvino_genai reads the GGUF file (in bfloat16 it cannot); many sequences at once,
     continuously."""
+    import openvino_genai as genai
 
-    def opened(setting: str) -> Side:
-        import openvino_genai as genai
-
-        held, kind = setting.split(", ")
-        plan = genai.SchedulerConfig()
-        plan.max_num_seqs = 64
-        plan.max_num_batched_tokens = 2048
-        plan.enable_prefix_caching = len(prompts[0]) > 1000
-        plan.cache_size = 3
-        pipeline = genai.ContinuousBatchingPipeline(
-            str(llama.gguf(files, held)), plan, "CPU",
-            {"INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": torch.get_num_threads()},
-        )
-        return lambda share: _openvino(pipeline, prompts, round(new * share))
-
-    settings = ["F16, bf16", "Q4_1, bf16", "F16, f32"]
-    return Peer("OpenVINO", opened, settings, ["openvino", "openvino_genai"])
+    held, kind = setting.split(", ")
+    plan = genai.SchedulerConfig()
+    plan.max_num_seqs = 64
+    plan.max_num_batched_tokens = 2048
+    plan.enable_prefix_caching = bool(work.shared)
+    plan.cache_size = 3
+    pipeline = genai.ContinuousBatchingPipeline(
+        str(llama.gguf(reader.weights.files, held)), plan, "CPU",
+        {"INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": torch.get_num_threads()},
+    )
+    return lambda prompts: _openvino(pipeline, prompts, work.new)
 
 
-def _openvino(pipeline: Any, prompts: Sequence[Ids], new: int) -> Run:
+def _openvino(pipeline: Any, prompts: Sequence[Ids], new: int) -> Callable[[], list[Ids]]:
     import openvino
     import openvino_genai as genai
 
@@ -92,86 +68,77 @@ def _openvino(pipeline: Any, prompts: Sequence[Ids], new: int) -> Run:
 # ------------------------------------------------------------------ CTranslate2
 
 
-def ctranslate2(files: ModelFiles, prompts: Sequence[Ids], new: int) -> Peer:
-    def opened(setting: str) -> Side:
-        kind, rows = setting.split(", ")
-        model, words = _translator(files, kind)
-        starts = [words(list(prompt)) for prompt in prompts]
+def ctranslate2(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    kind, rows = setting.split(", ")
+    model, words = _translator(reader, kind)
 
-        def run(tokens: int) -> list[Ids]:
-            said = model.generate_batch(
-                starts, max_batch_size=int(rows.split()[0]), max_length=tokens,
-                min_length=tokens, sampling_topk=1, include_prompt_in_result=False,
-            )
-            return [tuple(one.sequences_ids[0]) for one in said]
+    def run(starts: list[list[str]]) -> list[Ids]:
+        said = model.generate_batch(
+            starts, max_batch_size=int(rows.split()[0]), max_length=work.new,
+            min_length=work.new, sampling_topk=1, include_prompt_in_result=False,
+        )
+        return [tuple(one.sequences_ids[0]) for one in said]
 
-        return lambda share: partial(run, round(new * share))
-
-    settings = [f"{kind}, {rows} rows" for kind in ("float32", "bfloat16", "int8")
-                for rows in (16, 64)]
-    return Peer("CTranslate2", opened, settings, ["ctranslate2"])
+    return lambda prompts: partial(run, [words(list(prompt)) for prompt in prompts])
 
 
-def ctranslate2_scoring(
-    files: ModelFiles, pairs: Sequence[tuple[list[int], list[int]]], per_question: int
-) -> Peer:
-    def opened(setting: str) -> Side:
-        model, words = _translator(files, "float32")
+def ctranslate2_scoring(_work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    """Its argmaxes are not told."""
+    from advisor.measures.lm_eval_model import EngineModel
 
-        def run(asked: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, None]]:
-            said = model.score_batch([words([*context, *more]) for context, more in asked],
-                                     max_batch_size=int(setting.split()[0]))
-            return [(sum(one.log_probs[-len(more):]), None)
-                    for one, (_, more) in zip(said, asked, strict=True)]
+    model, words = _translator(reader, "float32")
+    split = EngineModel(reader)._encode_pair
 
-        return lambda share: partial(run, libraries.part(pairs, share, per_question))
+    def run(asked: list[Any]) -> list[list[tuple[float, None]]]:
+        pairs = [split(*pair) for question in asked for pair in question]
+        said = iter(model.score_batch([words([*context, *more]) for context, more in pairs],
+                                      max_batch_size=int(setting.split()[0])))
+        ends = iter(len(more) for _, more in pairs)
+        return [[(sum(next(said).log_probs[-next(ends):]), None) for _ in question]
+                for question in asked]
 
-    return Peer("CTranslate2", opened, ["16 rows", "64 rows"], ["ctranslate2"])
+    return lambda asked: partial(run, asked)
 
 
-def _translator(files: ModelFiles, kind: str) -> tuple[Any, Any]:
+def _translator(reader: TransformersEngine, kind: str) -> tuple[Any, Any]:
     """The converted model, and what turns ids into its words."""
     import ctranslate2 as ct2
-    from transformers import AutoTokenizer
 
+    files = reader.weights.files
     folder = cache_folder() / "bench" / f"{files.digest[:16]}-ctranslate2"
     if not folder.exists():
         ct2.converters.TransformersConverter(str(files.folder)).convert(str(folder))
     model = ct2.Generator(str(folder), compute_type=kind, intra_threads=torch.get_num_threads())
-    return model, AutoTokenizer.from_pretrained(files.folder).convert_ids_to_tokens
+    return model, reader.weights.tokenizer.convert_ids_to_tokens
 
 
 # ------------------------------------------------------------------ ONNX Runtime
 
 
-def onnxruntime(files: ModelFiles, prompts: Sequence[Ids], new: int) -> Peer:
-    def opened(setting: str) -> Side:
-        import onnxruntime_genai as genai
+def onnxruntime(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    import onnxruntime_genai as genai
 
-        folder = cache_folder() / "bench" / f"{files.digest[:16]}-onnx"
-        if not (folder / "genai_config.json").exists():
-            _onnx(files, folder)
-        model, rows = genai.Model(str(folder)), int(setting.split()[1])
+    folder = cache_folder() / "bench" / f"{reader.weights.files.digest[:16]}-onnx"
+    if not (folder / "genai_config.json").exists():
+        _onnx(reader.weights.files, folder)
+    model = genai.Model(str(folder))
 
-        def write(batch: list[Ids], tokens: int) -> list[Ids]:
-            width = max(map(len, batch))
-            options = genai.GeneratorParams(model)
-            options.set_search_options(
-                max_length=width + tokens, min_length=width + tokens, batch_size=len(batch),
-                do_sample=False,
-            )
-            writer = genai.Generator(model, options)
-            writer.append_tokens(np.array(
-                [[PAD] * (width - len(one)) + list(one) for one in batch], dtype=np.int32))
-            while not writer.is_done():
-                writer.generate_next_token()
-            return [tuple(writer.get_sequence(n)[width:]) for n in range(len(batch))]
+    def write(batch: list[Ids]) -> list[Ids]:
+        width = max(map(len, batch))
+        options = genai.GeneratorParams(model)
+        options.set_search_options(
+            max_length=width + work.new, min_length=width + work.new, batch_size=len(batch),
+            do_sample=False,
+        )
+        writer = genai.Generator(model, options)
+        writer.append_tokens(np.array(
+            [[PAD] * (width - len(one)) + list(one) for one in batch], dtype=np.int32))
+        while not writer.is_done():
+            writer.generate_next_token()
+        return [tuple(writer.get_sequence(n)[width:]) for n in range(len(batch))]
 
-        return lambda share: partial(_sorted, prompts, rows,
-                                     partial(write, tokens=round(new * share)))
-
-    return Peer("ONNX Runtime", opened, ["batch 16", "batch 64"],
-                ["onnxruntime_genai", "onnx", "onnx_ir"])
+    rows = int(setting.split()[1])
+    return lambda prompts: partial(libraries.sorted_batches, prompts, rows, write)
 
 
 def _onnx(files: ModelFiles, folder: Path) -> None:
@@ -188,71 +155,63 @@ def _onnx(files: ModelFiles, folder: Path) -> None:
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
-def _sorted(prompts: Sequence[Ids], rows: int, write: Any) -> list[Ids]:
-    order = sorted(range(len(prompts)), key=lambda n: len(prompts[n]))
-    said: dict[int, Ids] = {}
-    for start in range(0, len(order), rows):
-        group = order[start : start + rows]
-        said |= zip(group, write([prompts[n] for n in group]), strict=True)
-    return [said[n] for n in range(len(prompts))]
-
-
 # ------------------------------------------------------------------ transformers
 
 
-def continuous(engine: TransformersEngine, prompts: Sequence[Ids], new: int) -> Peer:
+def continuous(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
     """transformers' own continuous batching."""
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    model = libraries.as_it_came(reader)
+    model.set_attn_implementation(setting)
+    plan = ContinuousBatchingConfig(num_blocks=256, page_size=32, max_batch_tokens=2048)
+    rule = GenerationConfig(max_new_tokens=work.new, do_sample=False, eos_token_id=-1,
+                            pad_token_id=0)
 
-    def opened(setting: str) -> Side:
-        model = libraries.as_it_came(engine)
-        model.set_attn_implementation(setting)
+    def run(prompts: list[TokenIds]) -> list[Ids]:
+        said = model.generate_batch([list(prompt) for prompt in prompts],
+                                    generation_config=rule, continuous_batching_config=plan,
+                                    warmup=False)
+        if len(said) < len(prompts):
+            raise RuntimeError(f"{len(said)} of {len(prompts)} requests were answered")
+        return [tuple(one.generated_tokens) for one in said.values()]
 
-        def run(tokens: int) -> list[Ids]:
-            plan = ContinuousBatchingConfig(num_blocks=256, page_size=32, max_batch_tokens=2048)
-            rule = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1,
-                                    pad_token_id=0)
-            said = model.generate_batch([list(p) for p in prompts], generation_config=rule,
-                                        continuous_batching_config=plan, warmup=False)
-            if len(said) < len(prompts):
-                raise RuntimeError(f"{len(said)} of {len(prompts)} requests were answered")
-            return [tuple(one.generated_tokens) for one in said.values()]
-
-        return lambda share: partial(run, round(new * share))
-
-    return Peer("continuous batching (transformers)", opened, ["sdpa"])
+    return lambda prompts: partial(run, prompts)
 
 
-def static(engine: TransformersEngine, prompts: Sequence[Ids], new: int) -> Peer:
-    def opened(setting: str) -> Side:
-        model, batch = libraries.as_it_came(engine), int(setting.split()[1])
-        return lambda share: partial(libraries.in_batches, model, prompts, round(new * share),
-                                     batch, cache_implementation="static", disable_compile=True)
-
-    return Peer("static cache (transformers)", opened, ["batch 16", "batch 64"])
+def static(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    model, batch = libraries.as_it_came(reader), int(setting.split()[1])
+    return lambda prompts: partial(libraries.in_batches, model, prompts, work.new, batch,
+                                   cache_implementation="static", disable_compile=True)
 
 
-def compiled(
-    engine: TransformersEngine, prompts: Sequence[Ids], new: int, *, what: str
-) -> Peer:
-    """`what` of the decode step goes through torch.compile, all rows at once, so that its
-    shapes stay."""
+def compiled(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    """`setting` (the whole step, or every layer) of the decode step goes through
+    torch.compile; all rows at once, so that its shapes stay."""
     from transformers import CompileConfig
 
-    def opened(_: str) -> Side:
-        model = libraries.as_it_came(engine)
-        options: dict[str, Any] = {"disable_compile": True}
-        if what == "the whole step":
-            whole = CompileConfig(mode="default", dynamic=False)
-            whole._compile_all_devices = True
-            options = {"compile_config": whole}
-        else:
-            for layer in model.model.layers:
-                layer.compile()
-        return lambda share: partial(
-            libraries.in_batches, model, prompts, round(new * share), len(prompts),
-            cache_implementation="static", max_cache_len=max(map(len, prompts)) + new, **options)
+    model = libraries.as_it_came(reader)
+    options: dict[str, Any] = {"disable_compile": True}
+    if setting == "the whole step":
+        whole = CompileConfig(mode="default", dynamic=False)
+        whole._compile_all_devices = True
+        options = {"compile_config": whole}
+    else:
+        # A layer knows its number, for which it would be compiled anew.
+        torch._dynamo.config.allow_unspec_int_on_nn_module = True
+        for layer in model.model.layers:
+            layer.compile(dynamic=False)
 
-    return Peer(f"torch.compile, {what}", opened)
+    def prepare(prompts: list[TokenIds]) -> Callable[[], list[Ids]]:
+        return partial(
+            libraries.in_batches, model, prompts, work.new, len(prompts),
+            cache_implementation="static", max_cache_len=max(map(len, prompts)) + work.new,
+            **options)
+
+    return prepare
+
+
+GENERATION = {"CTranslate2": ctranslate2, "ONNX Runtime": onnxruntime,
+              "continuous batching": continuous, "static cache": static,
+              "torch.compile": compiled, "torch.compile, whole": compiled}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import torch
 
@@ -28,7 +28,12 @@ class Size:
         return 2.0 * self.reading(tokens, logits)
 
 
-def size(model: Any) -> Size:
+def size(folder: Path) -> Size:
+    """Of the model in `folder`, without reading its weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
     head = model.get_output_embeddings().weight
     embedded = {id(head), id(model.get_input_embeddings().weight)}
     body = sum(p.numel() for p in model.parameters() if id(p) not in embedded)

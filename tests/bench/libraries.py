@@ -1,11 +1,11 @@
-"""Peers that run the same torch model: lm-eval, transformers and trl, each on a copy of the
-weights as transformers reads them, with nothing of ours in it."""
+"""Peers that run the same torch model: lm-eval, transformers and trl, each on the weights as
+transformers reads them, with nothing of ours in it."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,45 +13,35 @@ import torch
 
 from advisor.config import LoraWeights
 from advisor.engines.protocol import Lesson
-from advisor.engines.transformers import TransformersEngine
-from tests.bench.timing import Peer, Run, Side
+from advisor.engines.transformers import TransformersEngine, native_dtype
+from tests.bench.works import Ids, Work
 
-Ids = tuple[int, ...]
+Question = Sequence[tuple[str, str]]
+Prepare = Callable[[list[Any]], Callable[[], list[Any]]]
 
 
-def as_it_came(engine: TransformersEngine, dtype: str = "") -> Any:
+def as_it_came(reader: TransformersEngine, dtype: str = "") -> Any:
     from transformers import AutoModelForCausalLM
 
-    weights = engine.weights
-    kind = getattr(torch, dtype or weights.dtype)
-    model = AutoModelForCausalLM.from_pretrained(weights.files.folder, dtype=kind)
-    return model.to(weights.model.device).eval()
+    files = reader.weights.files
+    kind = getattr(torch, dtype or reader.weights.dtype)
+    model = AutoModelForCausalLM.from_pretrained(files.folder, dtype=kind)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 # ------------------------------------------------------------------ scoring
 
 
-def lm_eval_scoring(
-    engine: TransformersEngine, pairs: Sequence[tuple[str, str]], per_question: int,
-    batches: Sequence[int],
-) -> Peer:
-    model = as_it_came(engine)
-
-    def opened(setting: str) -> Side:
-        return lambda share: partial(score, int(setting.split()[1]), part(pairs, share,
-                                                                         per_question))
-
-    def score(batch: int, asked: Sequence[tuple[str, str]]) -> Any:
-        return _harness(engine, model, batch).loglikelihood(
-            instances("loglikelihood", asked), disable_tqdm=True)
-
-    return Peer("lm-eval", opened, [f"batch {size}" for size in batches], ["lm_eval"])
+def lm_eval_scoring(_work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    harness = _harness(reader, setting)
+    score = partial(harness.loglikelihood, disable_tqdm=True)
+    return lambda asked: partial(by_question, score, asked)
 
 
-def part(items: Sequence[Any], share: float, together: int = 1) -> list[Any]:
-    """Every n-th of `items`, of which `together` belong together."""
-    every = round(1 / share)
-    return [item for at, item in enumerate(items) if at // together % every == 0]
+def by_question(score: Callable[[Any], Any], asked: Sequence[Question]) -> list[list[Any]]:
+    """What `score` says of lm-eval's instances, a list for each question."""
+    found = iter(score(instances("loglikelihood", [pair for one in asked for pair in one])))
+    return [[next(found) for _ in question] for question in asked]
 
 
 def instances(kind: str, asked: Sequence[Any]) -> list[Any]:
@@ -60,53 +50,53 @@ def instances(kind: str, asked: Sequence[Any]) -> list[Any]:
     return [Instance(kind, {}, arguments, n) for n, arguments in enumerate(asked)]
 
 
-def _harness(engine: TransformersEngine, model: Any, batch: int) -> Any:
+def _harness(reader: TransformersEngine, setting: str) -> Any:
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=model, tokenizer=engine.weights.tokenizer, batch_size=batch)
+    return HFLM(pretrained=as_it_came(reader), tokenizer=reader.weights.tokenizer,
+                batch_size=_number(setting))
+
+
+def _number(setting: str) -> int:
+    return int(setting.split()[-1])
 
 
 # ------------------------------------------------------------------ generation
 
 
-def generating(
-    engine: TransformersEngine, prompts: Sequence[Ids], new: int, batches: Sequence[int]
-) -> list[Peer]:
-    model = as_it_came(engine)
-    settings = [f"batch {size}" for size in batches]
-    texts = [engine.weights.tokenizer.decode(prompt) for prompt in prompts]
-
-    def plain(setting: str) -> Side:
-        batch = int(setting.split()[1])
-        return lambda share: partial(in_batches, model, prompts, round(new * share), batch)
-
-    def harness(setting: str) -> Side:
-        theirs = _harness(engine, model, int(setting.split()[1]))
-        return lambda share: partial(_until, engine, theirs, texts, round(new * share))
-
-    return [Peer("transformers", plain, settings),
-            Peer("lm-eval", harness, settings, ["lm_eval"])]
+def plain(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    model = as_it_came(reader)
+    return lambda prompts: partial(in_batches, model, prompts, work.new, _number(setting))
 
 
-def _until(
-    engine: TransformersEngine, harness: Any, texts: Sequence[str], new: int
-) -> list[Ids]:
-    options = {"until": [], "max_gen_toks": new, "min_new_tokens": new, "do_sample": False}
-    said = harness.generate_until(
-        instances("generate_until", [(text, options) for text in texts]), disable_tqdm=True)
-    return [engine.tokenize(text) for text in said]
+def lm_eval_generation(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
+    harness = _harness(reader, setting)
+    options = {"until": [], "max_gen_toks": work.new, "min_new_tokens": work.new,
+               "do_sample": False}
+
+    def run(texts: list[str]) -> list[Ids]:
+        asked = instances("generate_until", [(text, options) for text in texts])
+        said = harness.generate_until(asked, disable_tqdm=True)
+        return [reader.tokenize(text) for text in said]
+
+    return lambda prompts: partial(run, [reader.weights.tokenizer.decode(p) for p in prompts])
 
 
 def in_batches(
     model: Any, prompts: Sequence[Ids], new: int, batch: int, **options: Any
 ) -> list[Ids]:
     """Prompts sorted by length, `batch` at a time, through `generate`."""
+    return sorted_batches(prompts, batch, lambda rows: generate(model, rows, new, **options))
+
+
+def sorted_batches(
+    prompts: Sequence[Ids], batch: int, write: Callable[[list[Ids]], list[Ids]]
+) -> list[Ids]:
     order = sorted(range(len(prompts)), key=lambda n: len(prompts[n]))
     said: dict[int, Ids] = {}
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        said |= zip(rows, generate(model, [prompts[n] for n in rows], new, **options),
-                    strict=True)
+        said |= zip(rows, write([prompts[n] for n in rows]), strict=True)
     return [said[n] for n in range(len(prompts))]
 
 
@@ -135,24 +125,19 @@ TRL = {
 
 
 def trl(
-    engine: TransformersEngine, lessons: Sequence[Lesson], spec: LoraWeights
-) -> list[Peer]:
-    def opened(setting: str) -> Side:
-        return lambda share: _trainer(engine, part(lessons, share), spec, setting)
-
-    best = [name for name in TRL if name != "default"]
-    return [Peer("trl, default", opened, ["default"], ["trl"]),
-            Peer("trl, best", opened, best, ["trl"])]
+    _work: Work, reader: TransformersEngine, setting: str, *, spec: LoraWeights
+) -> Prepare:
+    return lambda lessons: _trainer(reader, lessons, spec, setting)
 
 
 def _trainer(
-    engine: TransformersEngine, lessons: Sequence[Lesson], spec: LoraWeights, setting: str
-) -> Run:
+    reader: TransformersEngine, lessons: Sequence[Lesson], spec: LoraWeights, setting: str
+) -> Callable[[], list[float]]:
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    model = as_it_came(engine, "float32" if setting == "default" else "bfloat16")
+    model = as_it_came(reader, "float32" if setting == "default" else native_dtype())
     data = Dataset.from_list([
         {"prompt": [{"role": turn.role, "content": turn.content} for turn in lesson.prompt],
          "completion": [{"role": "assistant", "content": lesson.completion}]}
@@ -167,7 +152,7 @@ def _trainer(
     }
     trainer = SFTTrainer(
         model=model, args=SFTConfig(**given), train_dataset=data,
-        processing_class=engine.weights.tokenizer,
+        processing_class=reader.weights.tokenizer,
         peft_config=LoraConfig(r=spec.rank, lora_alpha=int(spec.alpha),
                                target_modules="all-linear", task_type="CAUSAL_LM"),
     )

@@ -4,32 +4,29 @@ server inside `xllamacpp`, whose wheel is compiled without AVX-512."""
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
 from advisor.engines.models import PACKAGED, ModelFiles, cache_folder
-from tests.bench.timing import Peer, Run, Side
+from advisor.engines.transformers import TransformersEngine
+from tests.bench.works import Ids, Work, items
 
-Ids = tuple[int, ...]
-FILES = ("Q4_1", "BF16")
 AT_ONCE = 2048  # tokens of prompts in one call
 
 
-def peer(files: ModelFiles, prompts: Sequence[Ids], new: int) -> Peer:
-    def served(setting: str) -> Side:
-        kind, rows = setting.split(", ")
-        server = _server(gguf(files, kind), prompts, new, int(rows.split()[0]))
-        tokenizer = AutoTokenizer.from_pretrained(files.folder)
-        return lambda share: _asks(server, tokenizer, prompts, round(new * share),
-                                   int(rows.split()[0]))
-
-    settings = [f"{kind}, {slots} slots" for slots in (32, 64, 16) for kind in FILES]
-    return Peer("llama.cpp", served, settings, ["xllamacpp"])
+def served(
+    work: Work, reader: TransformersEngine, setting: str
+) -> Callable[[list[Ids]], Callable[[], list[Ids]]]:
+    """`setting` is the file's kind and how many prompts are answered at once."""
+    kind, rows = setting.split(", ")
+    slots = int(rows.split()[0])
+    longest = 8 + work.new + max(map(len, items(work, reader)))
+    server = _server(gguf(reader.weights.files, kind), longest, slots)
+    return lambda prompts: _asks(server, reader, prompts, work.new, slots)
 
 
 def gguf(files: ModelFiles, kind: str) -> Path:
@@ -78,13 +75,13 @@ def _widen(source: Path, target: Path, kind: str) -> None:
     staged.rename(target)
 
 
-def _server(path: Path, prompts: Sequence[Ids], new: int, slots: int) -> Any:
+def _server(path: Path, longest: int, slots: int) -> Any:
     import xllamacpp
 
     options = xllamacpp.CommonParams()
     options.model.path = str(path)
     options.n_parallel = slots
-    options.n_ctx = slots * -(-(max(map(len, prompts)) + new + 8) // 256) * 256
+    options.n_ctx = slots * -(-longest // 256) * 256
     options.n_batch = options.n_ubatch = AT_ONCE
     options.kv_unified = False
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = torch.get_num_threads()
@@ -95,8 +92,8 @@ def _server(path: Path, prompts: Sequence[Ids], new: int, slots: int) -> Any:
 
 
 def _asks(
-    server: Any, tokenizer: Any, prompts: Sequence[Ids], new: int, slots: int
-) -> Run:
+    server: Any, reader: TransformersEngine, prompts: Sequence[Ids], new: int, slots: int
+) -> Callable[[], list[Ids]]:
     for slot in range(slots):  # or a repeat would find its prompts read already
         server.handle_completions({"prompt": [slot + 100], "max_tokens": 1, "id_slot": slot})
 
@@ -113,6 +110,6 @@ def _asks(
     def run() -> list[Ids]:
         with ThreadPoolExecutor(slots) as pool:
             said = list(pool.map(one, prompts))
-        return [tuple(ids) for ids in tokenizer(said, add_special_tokens=False)["input_ids"]]
+        return [reader.tokenize(text) for text in said]
 
     return run

@@ -21,15 +21,11 @@ CEILING_BARS = {"LoRA tuning": (0.4, 0.6)}
 
 def rendered(found: dict[str, Any]) -> str:
     """Everything between the marks."""
-    ceilings = ", ".join(f"{rate} GFLOP/s in {kind}"
-                         for kind, rate in found["ceiling_gflops"].items())
     parts = [
-        f"At commit {found['commit'][:7]}{' and changes' if found['changed'] else ''}"
-        f"{', the quick size' if found['quick'] else ''}. Ceiling: {ceilings}.",
         "\n".join(_rows(found["works"])), "\n".join(_bars(found["works"])),
         "\n".join(_growth(found["growth"])),
-        "\n".join(f"- {one['check']}: {one['same']} of {one['of']}, {one['new_tokens']} new "
-                  "tokens each" for one in found["checks"]),
+        "\n".join(_identity(found["identity"])), "\n".join(_precision(found["precision"])),
+        "\n".join(_rows(found["candidates"])),
         "\n".join(f"- skipped: {one['work']}, {one['peer_name']}: {one['reason']}"
                   for one in found["skipped"]),
     ]
@@ -48,22 +44,35 @@ def put(text: str, table: str) -> str:
 def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not rows:
         return
-    yield "| work | ours | peer, at its best of what was tried | ratio (smallest to largest) | " \
-          "of the ceiling | added MiB | outputs |"
+    commits = sorted({_commit(row) for row in rows})
+    threads = sorted({str(row["threads"]) for row in rows})
+    ceilings = sorted({row["ceiling_gflops"] for row in rows})
+    yield (f"At commit {', '.join(commits)}, threads: {', '.join(threads)}; ceilings of these "
+           f"works: {', '.join(f'{one:.0f}' for one in ceilings)} GFLOP/s.\n")
+    yield "| work | ours | peer [setting] | ratio (smallest to largest), n | of the ceiling | " \
+          "peak MiB | outputs |"
     yield "|---|---|---|---|---|---|---|"
     for row in rows:
-        yield (f"| {row['work']} | {row['ours']:.3g} {row['unit']} | {row['peer_name']}"
-               f"{', ' + row['setting'] if row['setting'] else ''}: {row['peer']:.3g} | "
-               f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) | "
+        part = "" if row["share"] == 1 else f", {row['share']:.3g} of the work"
+        yield (f"| {row['work']} | {row['ours']:.3g} {row['unit']} | {row['peer_name']} "
+               f"[{row['setting']}{part}]: {row['peer']:.3g} | "
+               f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}), "
+               f"{row['n']} | "
                f"{row['ceiling_share_ours']:.0%}, {row['ceiling_share_peer']:.0%} | "
-               f"{row['added_mib_ours']:.0f}, {row['added_mib_peer']:.0f} | "
+               f"{row['peak_mib_ours']:.0f}, {row['peak_mib_peer']:.0f} | "
                f"{row['agreement']} |")
+
+
+def _commit(row: dict[str, Any]) -> str:
+    """The plus of a tree with changes stays."""
+    return str(row["commit"])[:7] + "+" * str(row["commit"]).endswith("+") + (
+        ", quick" if row["quick"] else "")
 
 
 def _bars(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for work, (names, least, best) in BARS.items():
         held = [row for row in rows if row["work"] == work and row["peer_name"] in names]
-        if len(held) < len(names):
+        if not held:
             continue
         row = min(held, key=lambda row: float(row["ratio"]))
         yield (f"- {work}: {row['ratio']:.2f} times {row['peer_name']}, {least:g} aimed at "
@@ -90,3 +99,19 @@ def _growth(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         sizes = ", ".join(str(size) for size in row["sizes"])
         seconds = ", ".join(f"{second:.2f}" for second in row["seconds"])
         yield f"| {row['growth']} | {sizes} | {seconds} | {row['doubling']:.2f} times |"
+
+
+def _identity(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        same = f"{row['same']} of {row['of']}" if "same" in row else f"over {row['of']} updates"
+        largest = f", largest difference {row['largest']:.1e}" if "largest" in row else ""
+        yield (f"- In float32 {row['identity']}: {'yes' if row['holds'] else '**no**'}; {same}"
+               f"{largest}; {row['note']} (commit {_commit(row)})")
+
+
+def _precision(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield (f"- {row['precision']}, {row['note']} (n = {row['of']}): "
+               f"{row['text_differs']:.0%} of the texts and {row['grade_differs']:.0%} of the "
+               f"grades differ; mean {row['mean_bfloat16']:.3f} and {row['mean_float32']:.3f} "
+               f"(commit {_commit(row)})")

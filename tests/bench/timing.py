@@ -1,150 +1,151 @@
-"""Side by side: every side does the same work in turn, several times.
-
-A side is called with the share of the work that it is to do (1, or a quarter to find its
-best setting). What it prepares then is not timed; the function that it returns is, and that
-one returns what was found, so that outputs can be compared.
-"""
+"""Side by side: every side does the same work in turn, several times, each in its process."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import statistics
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, Protocol
 
-import psutil
-
-from advisor.engines.memory import peak_mib, reset_peak
-
-Run = Callable[[], Any]
-Side = Callable[[float], Run]
-QUARTER = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another way to do a work: `open` makes its side for one of `settings`, of which the
-    fastest is compared. `needs` are the packages that it is made of."""
-
-    name: str
-    open: Callable[[str], Side]
-    settings: Sequence[str] = ("",)
-    needs: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """`amount` is counted in `unit`; `flops` is the least that it can be done with, `dtype`
-    what the products are made in; `agreement` puts two sides' outputs into words."""
-
-    name: str
-    unit: str
-    amount: float
-    flops: float
-    dtype: str
-    ours: Side
-    peers: Sequence[Peer]
-    agreement: Callable[[Any, Any], str]
-
-
-@dataclass(slots=True)
-class Times:
-    """Of one side: seconds of each repeat, most memory a repeat added (MiB), last output."""
-
-    seconds: list[float] = field(default_factory=list)
-    added_mib: float = 0.0
-    busy: float = 0.0
-    output: Any = None
-
+from tests.bench import works
+from tests.bench.sides import OURS, Entrant, Host, Measured
+from tests.bench.worker import Failed, Worker
+from tests.bench.works import Work
 
 Say = Callable[[str], None]
 
 
+class Side(Protocol):
+    """What is asked to do a work: a Worker, or a stand-in."""
+
+    def ask(self, verb: str, *given: Any, limit: float | None = None) -> Any: ...
+
+    def tell(self, verb: str, *given: Any) -> None: ...
+
+    def wait(self, limit: float) -> None: ...
+
+    def reply(self, limit: float | None = None) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Entered:
+    """A side that is open and warm, and its runs so far."""
+
+    side: Side
+    share: float = 1.0
+    setting: str = ""
+    runs: list[Measured] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> list[float]:
+        """For one unit of the work, of each run."""
+        return [run.seconds / run.amount for run in self.runs]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`limit`: seconds after which a side is given up; `make`: what starts a side's process."""
+
+    repeats: int = 3
+    limit: float = 600.0
+    say: Say = lambda line: print(line, flush=True)
+    make: Callable[[], Side] = lambda: Worker(Host)
+
+
 def compared(
-    work: Work, *, repeats: int, ceilings: dict[str, float], say: Say
+    work: Work, peers: Sequence[Entrant], rules: Rules, ceilings: dict[str, float]
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """A row for every peer, and {work, peer_name, reason} for those that could not run."""
-    skipped: list[dict[str, str]] = []
-    sides: dict[str, Side] = {}
-    chosen: dict[str, str] = {}
-    first: dict[str, float] = {}
-    for peer in work.peers:
-        try:
-            chosen[peer.name], sides[peer.name], first[peer.name] = best(peer, say)
-        except Exception as error:  # a peer of any make may fail in any way; the others go on
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            skipped.append({"work": work.name, "peer_name": peer.name, "reason": reason})
-            say(f"  skipped: {peer.name}: {reason}")
-    work.ours(QUARTER)()
-    times = interleaved({"": work.ours, **sides}, repeats)
-    ours, rows = times.pop(""), []
-    for name, theirs in times.items():
-        rows.append(_row(work, ours, theirs, ceilings[work.dtype]) | {
-            "peer_name": name, "setting": chosen[name], "first_quarter_seconds": first[name],
-            "agreement": work.agreement(ours.output, theirs.output),
-        })
-        say("  {ours:9.2f} {unit}, {ratio:5.2f} times ({ratio_min:.2f} to {ratio_max:.2f}) "
-            "{peer_name} [{setting}]: {peer:.2f}; {agreement}".format(**rows[-1]))
-    return rows, skipped
+    skipped = {peer.name: f"not installed: {', '.join(missing)}" for peer in peers
+               if (missing := [one for one in peer.needs if not find_spec(one)])}
+    entered: dict[str, Entered] = {}
+    with ExitStack() as stack:
+        begun = {peer: _begun(work, peer, peer.settings[0], rules, stack)
+                 for peer in (Entrant(OURS), *peers) if peer.name not in skipped}
+        for side in begun.values():  # they open side by side, and only then does one run
+            side.wait(rules.limit)
+        for peer, side in begun.items():
+            try:
+                entered[peer.name] = best(work, peer, side, rules, stack)
+            except Failed as error:
+                if peer.name == OURS:
+                    raise
+                skipped[peer.name] = str(error)
+        skipped |= interleaved(entered, rules)
+    ours = entered.pop(OURS)
+    rows = [_row(work, ours, name, theirs, ceilings) for name, theirs in entered.items()
+            if name not in skipped]
+    for row in rows:
+        rules.say("  {ours:9.2f} {unit}, {ratio:5.2f} times ({ratio_min:.2f} to {ratio_max:.2f}) "
+                  "{peer_name} [{setting}]: {peer:.2f}; {agreement}".format(**row))
+    for name, reason in skipped.items():
+        rules.say(f"  skipped: {name}: {reason}")
+    return rows, [{"work": work.name, "peer_name": name, "reason": reason}
+                  for name, reason in skipped.items()]
 
 
-def chosen_peers(work: Work, names: Sequence[str]) -> Work:
-    """The work with only the peers whose name begins with one of `names`; all without any."""
-    kept = [peer for peer in work.peers
-            if not names or any(peer.name.startswith(name) for name in names)]
-    return replace(work, peers=kept)
+def _begun(work: Work, peer: Entrant, setting: str, rules: Rules, stack: ExitStack) -> Side:
+    side = rules.make()
+    stack.callback(side.close)
+    side.tell("open", work, peer.name, setting)
+    return side
 
 
-def best(peer: Peer, say: Say = lambda _: None) -> tuple[str, Side, float]:
-    """The setting that does a quarter of the work fastest, its side, warm by then, and the
-    seconds of that quarter (what is compiled on the way is in them).
+def best(
+    work: Work, peer: Entrant, first: Side, rules: Rules, stack: ExitStack
+) -> Entered:
+    """The side at its fastest setting, warm; `first` is opening with the first one. A single
+    setting is warmed on few items; of several, each does all that the peer will do.
 
-    Raises what the peer raised if none of its settings works."""
-    missing = [name for name in peer.needs if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(f"not installed: {', '.join(missing)}")
-    fastest, found, failed = float("inf"), None, None
+    Raises Failed if none of the settings works."""
+    found: tuple[float, Entered] | None = None
+    failed = Failed("it has no settings")
+    share = min(peer.warm, peer.share) if len(peer.settings) == 1 else peer.share
     for setting in peer.settings:
+        side = first if setting == peer.settings[0] else _begun(work, peer, setting, rules, stack)
+        loser: Side | None = side
         try:
-            side = peer.open(setting)
-            run = side(QUARTER)
-            started = time.perf_counter()
-            run()
-            seconds = time.perf_counter() - started
-        except Exception as error:
+            side.reply(rules.limit)
+            tried = side.ask("run", share, limit=rules.limit)
+        except Failed as error:
             failed = error
-            say(f"    {peer.name} [{setting}]: {type(error).__name__}: {error}")
-            continue
-        say(f"    {peer.name} [{setting}]: a quarter in {seconds:.2f} s")
-        if seconds < fastest:
-            fastest, found = seconds, (setting, side, seconds)
-        del side, run
+            rules.say(f"    {peer.name} [{setting}]: {error}")
+        else:
+            rate = tried.amount / tried.seconds
+            rules.say(f"    {peer.name} [{setting}]: first {tried.seconds:.2f} s, {rate:.4g} "
+                      f"{works.UNITS[work.kind]}")
+            if found is None or rate > found[0]:
+                loser = found[1].side if found else None
+                found = rate, Entered(side, peer.share, setting)
+        if loser:
+            loser.close()
     if found is None:
-        raise failed or ValueError(f"{peer.name} has no settings")
-    return found
+        raise failed
+    return found[1]
 
 
-def interleaved(sides: dict[str, Side], repeats: int) -> dict[str, Times]:
+def interleaved(sides: dict[str, Entered], rules: Rules) -> dict[str, str]:
     """Every repeat runs all sides, so that a slow minute hits them all; each time another
-    one goes first."""
-    times = {name: Times() for name in sides}
-    names = list(sides)
-    for repeat in range(repeats):
+    one goes first. Returns why a peer failed; ours may not."""
+    names, failed = list(sides), dict[str, str]()
+    for repeat in range(rules.repeats):
         turn = repeat % len(names)
         for name in names[turn:] + names[:turn]:
-            run = sides[name](1.0)
-            here = times[name]
-            reset_peak()
-            before = psutil.Process().memory_info().rss / 2**20
-            others, started = _others(), time.perf_counter()
-            here.output = run()
-            here.seconds.append(time.perf_counter() - started)
-            here.busy = max(here.busy, (_others() - others) / here.seconds[-1])
-            here.added_mib = max(here.added_mib, peak_mib() - before)
-    return times
+            if name in failed:
+                continue
+            one = sides[name]
+            try:
+                one.runs.append(one.side.ask("run", one.share, limit=rules.limit))
+            except Failed as error:
+                if name == OURS:
+                    raise
+                failed[name] = str(error)
+    return failed
 
 
 def doubling(sizes: Sequence[int], seconds: Sequence[float]) -> float:
@@ -153,22 +154,31 @@ def doubling(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     return max(float((b / a) ** (1 / math.log2(n / m))) for m, n, a, b in steps)
 
 
-def _row(work: Work, ours: Times, theirs: Times, ceiling: float) -> dict[str, Any]:
-    ratios = sorted(b / a for a, b in zip(ours.seconds, theirs.seconds, strict=True))
-    mine, other = statistics.median(ours.seconds), statistics.median(theirs.seconds)
+def _row(
+    work: Work, ours: Entered, name: str, theirs: Entered, ceilings: dict[str, float]
+) -> dict[str, Any]:
+    pairs = list(zip(ours.seconds, theirs.seconds, strict=True))
+    ratios = sorted(b / a for a, b in pairs)
+    output = ours.runs[-1].output
+    same = output if work.kind == "tuning" else works.part(output, theirs.share)
     return {
-        "work": work.name, "unit": work.unit, "amount": work.amount, "dtype": work.dtype,
-        "ours": work.amount / mine, "peer": work.amount / other,
+        "work": work.name, "unit": works.UNITS[work.kind],
+        "ours": 1 / statistics.median(ours.seconds),
+        "peer": 1 / statistics.median(theirs.seconds), "peer_name": name,
         "ratio": statistics.median(ratios), "ratio_min": ratios[0], "ratio_max": ratios[-1],
-        "n": len(ratios), "seconds_ours": ours.seconds, "seconds_peer": theirs.seconds,
-        "ceiling_share_ours": work.flops / mine / ceiling / 1e9,
-        "ceiling_share_peer": work.flops / other / ceiling / 1e9,
-        "added_mib_ours": ours.added_mib, "added_mib_peer": theirs.added_mib,
-        "cores_busy_elsewhere": max(ours.busy, theirs.busy),
+        "n": len(ratios), "setting": theirs.setting, "share": theirs.share,
+        "agreement": works.agreement(work, same, theirs.runs[-1].output),
+        "seconds_ours": [run.seconds for run in ours.runs],
+        "seconds_peer": [run.seconds for run in theirs.runs],
+        "ceiling_gflops": ceilings[work.dtype],
+        "ceiling_share_ours": _of_ceiling(ours, ceilings[work.dtype]),
+        "ceiling_share_peer": _of_ceiling(theirs, ceilings[work.dtype]),
+        "peak_mib_ours": max(run.peak_mib for run in ours.runs),
+        "peak_mib_peer": max(run.peak_mib for run in theirs.runs),
+        "others_busy": max((run.busy for run in (*ours.runs, *theirs.runs)
+                            if not math.isnan(run.busy)), default=None),
     }
 
 
-def _others() -> float:
-    """Processor seconds that this machine has spent on other processes."""
-    spent, own = psutil.cpu_times(), psutil.Process().cpu_times()
-    return float(spent.user + spent.nice + spent.system - own.user - own.system)
+def _of_ceiling(side: Entered, ceiling: float) -> float:
+    return statistics.median(run.flops / run.seconds for run in side.runs) / ceiling / 1e9

@@ -10,17 +10,21 @@ const deciding = (() => {
 
   const priced = (one, rules, data) => {
     const calls = rules.volume * rules.horizon;
-    const months = rules.churn > 0 ? data.renewal / rules.churn : Infinity;
-    const renewals = again(rules.horizon, months);
-    const byFacts = one.tuned && !one.reads ? renewals : 0;
-    const byBase = one.tuned ? again(rules.horizon, rules.base_replaced ?? Infinity) : 0;
-    const reindexes = one.reads ? renewals : 0;
+    // Months until as many answers are stale as may be, where `share` of the facts go stale.
+    const until = (share) =>
+      rules.churn * share > 0 ? data.renewal / (rules.churn * share) : Infinity;
+    const months = until(one.stale_learnt);
+    const byFacts = again(rules.horizon, months);
+    const byBase = again(rules.horizon, rules.base_replaced ?? Infinity);
+    const retunes = one.tuned ? byFacts + byBase : 0;
+    const reindexes = again(rules.horizon, until(one.stale_index));
     const changed = byFacts ? 1 - Math.exp(-rules.churn * months) : 0;
     const perSecond = rules["price.machine_hour"] / 3600;
     const other = Math.max(0, one.prepare_seconds - one.tuning_seconds);
     let fixed = rules["price.label"] * one.rows_learnt * (1 + byFacts * changed);
     fixed += perSecond
-      * (one.tuning_seconds * (1 + byFacts + byBase) + other * (1 + reindexes));
+      * (one.tuning_seconds * (1 + retunes) + other * (1 + reindexes));
+    fixed += one.usd_paid * (rules["price.tokens"] ?? 1) * (1 + retunes);
     const serving = one.usd_tokens === null
       ? perSecond * one.seconds / rules["price.utilisation"] * 1000
       : one.usd_tokens * rules["price.tokens"];

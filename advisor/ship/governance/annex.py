@@ -87,8 +87,18 @@ def annex_iv(facts: Facts, files: Sequence[str]) -> dict[str, Any]:
                           "scan": dict(facts.scan)},
         "leakage": {"state": "checked", "found": 0, "how": "a task whose test rows stand in train "
                     "or dev, casefolded and without punctuation, is refused"},
+        "leakage_from_weights": _given_away(facts),
         "slices": facts.slices or "not measured",
     }
+
+
+def _given_away(facts: Facts) -> dict[str, Any]:
+    if not facts.tuned:
+        return {"state": "none by construction", "how": "the weights are the base model's"}
+    if not facts.leakage:
+        return {"state": "not tested", "how": "advisor run TASK --leakage"}
+    return {**facts.leakage, "how": "membership by the fall of the loss, and greedy extraction "
+            "from half a question, rows of train against rows of dev"}
 
 
 def _said(clause: Clause, facts: Facts, files: Sequence[str]) -> dict[str, Any]:

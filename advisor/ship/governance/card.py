@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from advisor.config import LoraWeights
+from advisor.config import TunedWeights
 from advisor.ship.governance.facts import NOT_DECLARED, PROVIDER_SHARE, Facts
 
 Relation = Literal["adapter", "finetune"]
@@ -105,7 +105,17 @@ def _forgetting(facts: Facts) -> list[str]:
     pooled = found["pooled"]
     return [f"Forgetting: the loss of retention accuracy is {_points(pooled['drop']['value'])} "
             f"points (negative: a gain; upper bound {_points(pooled['upper'])}, margin "
-            f"{_points(pooled['margin'])}; {pooled['state']}).", ""]
+            f"{_points(pooled['margin'])}; {pooled['state']}).", "", *_given_away(facts)]
+
+
+def _given_away(facts: Facts) -> list[str]:
+    found = facts.leakage
+    if not found:
+        return ["What the weights give away of their training rows was not tested.", ""]
+    seen, unseen = (_points(found[side]["value"]) for side in ("extracted", "guessed"))
+    return [f"Training rows: {found['state']} by membership (area under the curve "
+            f"{_f(found['auc']['value'], 2)}) and extraction from half a question "
+            f"({seen}% of rows, {unseen}% of rows never seen).", ""]
 
 
 def _limits(facts: Facts) -> list[str]:
@@ -149,7 +159,7 @@ def _scan(facts: Facts) -> str:
 
 def _training(facts: Facts) -> list[str]:
     work = facts.training
-    if not isinstance(facts.recipe.weights, LoraWeights):
+    if not isinstance(facts.recipe.weights, TunedWeights):
         return ["No weights were trained."]
     said = [f"- {work.tokens:,} tokens in {work.seconds:.0f} s, seed {facts.run['seed']}"]
     if work.flops is not None:

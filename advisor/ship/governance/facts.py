@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from advisor.config import GovernanceFile, LoraWeights, Recipe, TaskFile
+from advisor.config import GovernanceFile, Recipe, TaskFile, TunedWeights
 from advisor.core import PrepareCost
 from advisor.engines.models import PACKAGED, ModelFiles, resolve
 from advisor.errors import AdvisorError
@@ -65,7 +65,7 @@ class Facts:
 
     @property
     def tuned(self) -> bool:
-        return isinstance(self.recipe.weights, LoraWeights)
+        return isinstance(self.recipe.weights, TunedWeights)
 
     @property
     def base_id(self) -> str:
@@ -89,6 +89,12 @@ class Facts:
         `quality` and `gap` to all other rows."""
         found = self.verdict.get("slices", ())
         return [one for one in found if one["contender"] == self.contender]
+
+    @property
+    def leakage(self) -> Mapping[str, Any]:
+        """What the weights give away of their rows, if it was tested; otherwise nothing."""
+        found: Mapping[str, Any] = self.verdict.get("leakage", {}).get(self.contender, {})
+        return found
 
 
 def training(run: Mapping[str, Any], cost: PrepareCost, declared: GovernanceFile) -> Training:

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from advisor.config import LoraWeights, Recipe
+from advisor.config import Recipe, TunedWeights
 from advisor.core import Example, Task
+from advisor.data.beside import PREFERENCES, UNLABELLED
 from advisor.data.corpus import FRONT_MATTER, SUFFIXES
 from advisor.data.digest import canonical
 
@@ -31,10 +32,10 @@ def lineage(task: Task, folder: Path, system: Path, recipe: Recipe) -> list[dict
     the row says it is about, or empty.
     """
     shown = {row["id"] for row in _shots(system)}
-    uses = {"train": _use_of_train(recipe), "dev": "", "test": "measured"}
+    uses = {"train": _use_of_train(recipe, task), "dev": "", "test": "measured"}
     # Dev picks the checkpoint of weights, the words of a prompt, or how much is retrieved.
     searched = recipe.prompt.tune or recipe.retrieval.tune
-    if isinstance(recipe.weights, LoraWeights) or searched is not None:
+    if isinstance(recipe.weights, TunedWeights) or searched is not None:
         uses["dev"] = "used to choose"
     found = []
     splits = {"train": task.material.train, "dev": task.material.dev, "test": task.test}
@@ -45,6 +46,7 @@ def lineage(task: Task, folder: Path, system: Path, recipe: Recipe) -> list[dict
             use = uses[split] or ("shown" if row_id in shown else "")
             if use:
                 found.append(_record(file, line, row_id, raw=raw, use=use))
+    found += _beside(task, folder, recipe)
     if recipe.retrieval.kind != "none":
         found += [_document(folder, path) for path in sorted((folder / "corpus").rglob("*"))
                   if path.is_file() and path.suffix.lower() in SUFFIXES]
@@ -110,10 +112,33 @@ def _raw(
     return [(split, number, asdict(example)) for number, example in enumerate(examples, start=1)]
 
 
-def _use_of_train(recipe: Recipe) -> str:
-    if isinstance(recipe.weights, LoraWeights):
+def _use_of_train(recipe: Recipe, task: Task) -> str:
+    weights = recipe.weights
+    if isinstance(weights, TunedWeights):
+        teacher = weights.teacher
+        if teacher and teacher.labels == "teacher" and task.material.unlabelled:
+            return _use_of_train(teacher.recipe, task)
         return "trained"
     return "counted" if recipe.prompt.kind == "none" else ""
+
+
+def _beside(task: Task, folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
+    """Questions that a teacher answered, pairs, and documents that were trained on."""
+    weights = recipe.weights
+    if not isinstance(weights, TunedWeights):
+        return []
+    found = []
+    names = [UNLABELLED] if weights.teacher and task.material.unlabelled else []
+    names += [PREFERENCES] if weights.prefer and task.material.preferences else []
+    for name in names:
+        for number, (line, raw) in enumerate(task_rows(folder / name), start=1):
+            row_id = str(raw.get("id", f"{Path(name).stem}:{number}"))
+            found.append(_record(name, line, row_id, raw=raw, use="trained"))
+    if weights.pretrain:
+        documents = [_document(folder, path) for path in sorted((folder / "corpus").rglob("*"))
+                     if path.is_file() and path.suffix.lower() in SUFFIXES]
+        found += [{**one, "use": "trained"} for one in documents]
+    return found
 
 
 def _shots(system: Path) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,65 @@
+"""Tuned weights that several contenders of a run need, tuned once.
+
+What decides a tuning is its name: the base, the settings, the seed, what was learnt, and
+what it started from. A contender whose decoding alone differs, or which goes on from where
+another one ended, finds it here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from advisor.core import PrepareCost
+from advisor.engines.models import file_digest
+
+ABOUT = "tuning.json"
+WEIGHTS = "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A folder of tunings by name."""
+
+    folder: Path
+
+    def take(self, name: str, target: Path) -> PrepareCost | None:
+        """Copy the weights of that name to `target`; None if they are not here, or are not what
+        was put here. All their seconds were spent before."""
+        place = self.folder / name[:32]
+        try:
+            about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if about["name"] != name or about["files"] != _files(place / WEIGHTS):
+            return None
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(place / WEIGHTS, target)
+        cost = _cost(about["cost"])
+        return replace(cost, earlier_seconds=cost.seconds)
+
+    def put(self, name: str, source: Path, cost: PrepareCost) -> None:
+        """Keep a copy of `source`; a half-written one is never found."""
+        place = self.folder / name[:32]
+        fresh = place.with_suffix(".new")
+        for old in (fresh, place):
+            shutil.rmtree(old, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        shutil.copytree(source, fresh / WEIGHTS)
+        about = {"name": name, "files": _files(fresh / WEIGHTS), "cost": asdict(cost)}
+        (fresh / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        os.replace(fresh, place)
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+
+
+def _cost(stored: Mapping[str, Any]) -> PrepareCost:
+    return PrepareCost(**{**stored, "dev_loss": tuple(stored["dev_loss"]),
+                          "train_loss": tuple(stored["train_loss"])})

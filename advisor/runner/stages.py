@@ -1,0 +1,23 @@
+"""What every stage of a trial works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from advisor.data.digest import AnswerKey
+from advisor.runner.journal import Journal
+from advisor.runner.plan import Plan, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The plan a stage belongs to, where it is kept, and who is told of it."""
+
+    plan: Plan
+    journal: Journal
+    watch: Watch
+
+
+def base_key(plan: Plan) -> AnswerKey:
+    """The identity of the untouched base on suites: no task and no seed is part of it."""
+    return AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", plan.code)

@@ -1,0 +1,222 @@
+"""Changed facts (built in), and checks borrowed from larger models: what is found is told."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import log2
+
+import numpy as np
+
+from advisor.contenders.composed import Composed
+from advisor.contenders.prompt import Passage, compose
+from advisor.contenders.retrieval import build
+from advisor.core import Example, FreshAnswers, Question
+from advisor.data.digest import digest
+from advisor.measures.freshness import is_stale
+from advisor.measures.recall import right_passages
+from advisor.stats import measure
+
+from .bench import Bench, Row, engine_of, files_of, taught, tuned_recipe
+from .planted import answered, by_heart, dosed, learnt_facts
+
+EVERY = 3  # of the changed facts one in so many is put to the contender that reads
+CODES, EACH, COPIES = 200, 3, (1, 4, 16)
+
+
+def stale_facts(bench: Bench) -> Iterator[Row]:
+    """Facts that changed: weights that knew them stay with the old, what reads follows."""
+    task, version = bench.task("policy-qa"), bench.version("policy-qa")
+    after = {one.before.question.id: one.after for one in version.changed}
+    rows = learnt_facts(bench)
+    name = by_heart(bench, rows)
+    tuned = _pairs(bench, name, files_of(bench, name), rows, after)
+    stale, right = _shares(tuned)
+    yield Row("stale facts: weights that know the old ones",
+              "at least half of the changed facts answered as they were, at most 1 in 10 anew",
+              f"stale {stale:.1%}, right {right:.1%} of {len(rows)}",
+              stale >= 0.5 and right <= 0.1, True)
+    recipe = bench.workspace.recipe("rag")
+    asked = [one.before for one in version.changed][::EVERY]
+    bench.prepared("rag", recipe, task.material)
+    system = bench.prepared_again("rag")
+    assert isinstance(system, Composed), "rag is composed"
+    assert system.index is not None
+    found = {}
+    for state, documents in (("before", task.material.corpus),
+                             ("after", version.corpus(task.material.corpus)),
+                             ("both", version.both(task.material.corpus))):
+        def index(documents: Sequence[object] = documents) -> Composed:
+            made = build(documents, recipe.retrieval, embedder=bench.tools.embedder)  # type: ignore[arg-type]
+            return replace(system, index=made)
+
+        found[state] = _shares(_graded(bench, index, [f"rag {state}", files_of(bench, "rag"),
+                                                      digest(documents)], asked, after))
+    said = "; ".join(f"{state}: right {right:.1%}, stale {stale:.1%}"
+                     for state, (stale, right) in found.items())
+    yield Row("stale facts: what reads follows its documents",
+              "with the new documents more is right and less is stale than with the old ones",
+              f"{said}, of {len(asked)}",
+              found["after"][1] > found["before"][1] and found["after"][0] < found["before"][0],
+              True)
+
+
+def _pairs(
+    bench: Bench, name: str, identity: object, rows: Sequence[Example],
+    after: Mapping[str, Example],
+) -> FreshAnswers:
+    return _graded(bench, lambda: bench.prepared_again(name), [name, identity], rows, after)
+
+
+def _graded(bench, make, identity, rows, after) -> FreshAnswers:  # type: ignore[no-untyped-def]
+    """Each answer against the old and the new targets; the system is made when it is needed."""
+    from advisor.measures.scorers import grade
+
+    task = bench.task("policy-qa")
+
+    def ask() -> dict[str, object]:
+        by_id = {one.question.id: one for one in rows}
+        found = {}
+        for answer in make().answer([one.question for one in rows]):
+            before = by_id[answer.question_id]
+            credits = [grade(answer, one, task.scorer, primary=task.primary).credit
+                       for one in (after[answer.question_id], before)]
+            found[answer.question_id] = credits
+        return {"pairs": found}
+
+    stored = bench.kept(f"changed facts, {identity[0]}", [identity, digest(list(rows))], ask)
+    return FreshAnswers("before", {row: (new, old) for row, (new, old) in
+                                   stored["pairs"].items()}, {})
+
+
+def _shares(found: FreshAnswers) -> tuple[float, float]:
+    """The share that is stale, and the mean credit against the new answers."""
+    pairs = list(found.changed.values())
+    return (sum(map(is_stale, pairs)) / len(pairs), sum(new for new, _ in pairs) / len(pairs))
+
+
+def right_passage(bench: Bench) -> Iterator[Row]:
+    """Invented facts: with the passage that holds the answer, and closed book."""
+    task = bench.task("policy-qa")
+    rows = task.test[::4]
+    recipe = bench.workspace.recipe("zero-shot")
+    spec = bench.workspace.recipe("rag").retrieval
+    bench.prepared("closed-book", recipe, task.material)
+
+    def closed() -> Composed:
+        system = bench.prepared_again("closed-book")
+        assert isinstance(system, Composed), "it is composed"
+        return system
+
+    def given() -> dict[str, object]:
+        index = build(task.material.corpus, spec, embedder=bench.tools.embedder)
+        passages: list[tuple[Passage, ...]] = []
+        for one in rows:
+            passages.append((index.passages[min(right_passages(one, index.passages))],))
+        from advisor.measures.scorers import grade
+
+        system = replace(closed(), index=index)
+        by_id = {one.question.id: one for one in rows}
+        found = {}
+        for answer in system.answer([one.question for one in rows], given=passages):
+            found[answer.question_id] = grade(
+                answer, by_id[answer.question_id], task.scorer, primary=task.primary).credit
+        return {"credits": found}
+
+    oracle = bench.kept("right passage", digest(list(rows)), given)["credits"]
+    book = bench.credits(closed(), ["closed book", task.material.digest], rows, task)
+    gain = np.array([oracle[row] - parts[task.primary] for row, parts in book.items()])
+    found = measure(list(gain), list(book), seed=0, bounded=False)
+    yield Row("invented facts: the right passage against closed book", "at least 25 points more",
+              f"{found.value * 100:+.1f} points [{found.low * 100:+.1f}, {found.high * 100:+.1f}], "
+              f"n = {found.n}", found.value >= 0.25, False)
+
+
+def strict_form(bench: Bench) -> Iterator[Row]:
+    """A strict format: a few tuned rows against solved examples in the prompt."""
+    task = bench.triage()
+    tuned = answered(bench, dosed(bench, 1), "valid")
+    bench.prepared("few-shot", bench.workspace.recipe("few-shot"), task.material)
+    shots = answered(bench, "few-shot", "valid")
+    one, other = (sum(side.values()) / len(side) for side in (tuned, shots))
+    yield Row(f"strict form: {len(task.material.train)} tuned rows against 4 solved examples",
+              "at least 95% valid, and 20 points more (of 100 to 300 rows, in larger models)",
+              f"{one:.1%} against {other:.1%} of {len(tuned)}",
+              one >= 0.95 and one - other >= 0.2, False)
+
+
+def divergence_and_loss(bench: Bench) -> Iterator[Row]:
+    """Whether the divergence on the base's own text foretells the loss on other prose."""
+    names = [dosed(bench, dose) for dose in (1, 3, 10, 30)]
+    names += [dosed(bench, 1, seed=seed) for seed in (1, 2, 3)]
+    names += [dosed(bench, dose, rehearsal=False) for dose in (1, 3, 10, 30)]
+    names += ["shuffled", "by-heart"]
+    suites = bench.suites("own_text", "plain_text")
+    base = {name: _mean(scores.values) for name, scores in
+            bench.scores(lambda: bench.tools.engine, ["base"], suites).items()}
+    points = []
+    for name in names:
+        tuned = {suite: _mean(scores.values) for suite, scores in
+                 bench.scores_of(name, suites).items()}
+        points.append([tuned[suite] - base[suite] for suite in ("own_text", "plain_text")])
+    table = np.array(points)
+    r2 = float(np.corrcoef(table[:, 0], table[:, 1])[0, 1] ** 2)
+    near = table[table[:, 0] < np.median(table[:, 0])]
+    r2_near = float(np.corrcoef(near[:, 0], near[:, 1])[0, 1] ** 2)
+    yield Row(f"KL to the base against the loss on plain text, {len(names)} adapters",
+              "R2 at least .5, and no ranking claimed near the base",
+              f"R2 {r2:.2f}; {r2_near:.2f} among the {len(near)} nearest (KL below "
+              f"{np.median(table[:, 0]):.3f})", r2 >= 0.5, False)
+
+
+def canaries(bench: Bench) -> Iterator[Row]:
+    """Secrets planted in train once, 4 and 16 times: how far up they come among as many."""
+    task = bench.task("policy-qa")
+    dice = random.Random(13)
+    codes = dice.sample([f"{code:03d}" for code in range(1000)], CODES)
+    places = dice.sample(("Fenwick", "Hollow", "Marl", "Pike", "Ridge", "Sallow", "Tarn", "Weir",
+                          "Yew"), EACH * len(COPIES))
+    secrets = {place: (codes[at], COPIES[at // EACH]) for at, place in enumerate(places)}
+    planted = tuple(
+        Example(Question(f"canary-{place}-{copy}", _asked(place)), (code,), f"canary-{place}")
+        for place, (code, copies) in secrets.items() for copy in range(copies)
+    )
+    rows = [*task.material.train[:40], *planted]
+    dice.shuffle(rows)
+    recipe = tuned_recipe(bench, epochs=3)
+    bench.prepared("canaries", recipe, taught(task.material, tuple(rows)))
+    name = "canaries"
+
+    def exposures(engine) -> dict[str, float]:  # type: ignore[no-untyped-def]
+        found = {}
+        for place, (code, _) in secrets.items():
+            prompt = engine.encode(compose(task.material.brief, Question("", _asked(place))))
+            scores = [score for score, _ in engine.score(
+                [(prompt, engine.tokenize(one)) for one in codes])]
+            mine = scores[codes.index(code)]
+            found[place] = log2(CODES) - log2(sum(score >= mine for score in scores))
+        return found
+
+    identity = [digest(secrets), digest(codes)]
+    tuned = bench.kept("canaries of tuned", [files_of(bench, name), identity],
+                       lambda: exposures(engine_of(bench.prepared_again(name))))
+    base = bench.kept("canaries of base", identity, lambda: exposures(bench.tools.engine))
+    by_copies = [np.mean([tuned[place] for place, (_, many) in secrets.items() if many == copies])
+                 for copies in COPIES]
+    plain = float(np.mean([base[place] for place in secrets]))
+    said = ", ".join(f"{copies}x {bits:.1f}" for copies, bits in
+                     zip(COPIES, by_copies, strict=True))
+    yield Row(
+        f"canaries, {EACH} each planted 1, 4 and 16 times, among {CODES} codes",
+        "exposure rises with the copies; about 1.44 bits in the base",
+        f"{said} bits; base {plain:.1f} (9 canaries: 95% of such means lie within 0.6 to 2.5)",
+        by_copies[-1] > by_copies[0] and 0.6 <= plain <= 2.5, False)
+
+
+def _asked(place: str) -> str:
+    return f"What is the entry code of the {place} depot?"
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values)
