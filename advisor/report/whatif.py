@@ -26,6 +26,7 @@ from advisor.report.model import Report
 from advisor.stats import expected_gain
 
 RETENTION = "retention_margin"
+UNITS = {"acc": "points", "bits_per_byte": "bits per byte", "nats_per_token": "nats a token"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _gates_of(
 
 def _gate(change: SuiteChange, rule: str, *, seed: int | None) -> dict[str, Any]:
     return {
-        "rule": rule, "suite": change.suite, "bits": change.metric == "bits_per_byte",
+        "rule": rule, "suite": change.suite, "unit": UNITS[change.metric],
         "seed": seed, "first": seed is None, "upper": change.upper, "lower": change.lower,
         "judged": True, "low": None, "chance": 0.0,
     }
@@ -211,12 +212,10 @@ def _knobs(contenders: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[Kno
 
 
 def _protected(suite: str, margin: float, contenders: Sequence[Mapping[str, Any]]) -> Knob:
-    gates = [gate for one in contenders for gate in one["gates"]]
-    bits = any(gate["bits"] for gate in gates if gate["suite"] == suite)
-    label = f"The same on {words(suite)}"
-    if bits:
-        return Knob(PROTECT + suite, label, "bits per byte", 0.0, max(0.3, margin))
-    return Knob(PROTECT + suite, label, "points", 0.0, max(0.3, margin), percent=True)
+    gates = [gate for one in contenders for gate in one["gates"] if gate["suite"] == suite]
+    unit = gates[0]["unit"] if gates else UNITS["acc"]
+    return Knob(PROTECT + suite, f"The same on {words(suite)}", unit, 0.0, max(0.3, margin),
+                percent=unit == UNITS["acc"])
 
 
 def _latency(contenders: Sequence[Mapping[str, Any]], policy: Policy) -> Knob:
