@@ -21,6 +21,7 @@ from advisor.engines.fake import FakeEngine
 from advisor.errors import AdvisorError, Faults
 from advisor.measures.forgetting import forgetting
 from advisor.measures.standing import forgetting_bars
+from advisor.runner.journal import Journal
 from advisor.runner.ledger import recall
 from advisor.runner.run import run
 
@@ -213,6 +214,17 @@ def test_a_rule_that_is_changed_afterwards_is_named_with_both_values(task, tmp_p
     assert found == {"hash": first, "answers_before": 0,
                      "changed": {"policy.quality_margin": [0.05, 0.2]}}
     assert "quality_margin" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_rule_that_was_not_known_then_is_not_told_as_changed(task, tmp_path):
+    planned = plan(task, tmp_path / "run", recipes=own("zero-shot", "rag"))
+    run(planned, Silent())
+    with Journal(tmp_path / "run" / "journal.db") as journal:
+        stored = journal.stage("registration")
+        del stored["rules"]["policy"]["token_price"]
+        journal.put_stage("registration", "registration", stored)
+    run(planned, Silent())
+    assert registration(tmp_path / "run")["changed"] == {}
 
 
 def test_the_rules_cover_clusters_and_targets(task, tmp_path):

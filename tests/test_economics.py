@@ -72,6 +72,13 @@ def test_labels_are_paid_for_by_those_that_learn_from_them():
     assert again.fixed_usd > 600 + 2.0 * 300 * 0.05 * again.retunes
 
 
+def test_the_price_of_tokens_counts_for_those_that_pay_it_alone():
+    dearer = replace(MACHINE, token_price=3.0)
+    served = replace(measured(), usd_tokens=0.5)
+    assert priced(served, dearer, axes={}).usd_per_1k == pytest.approx(1.5)
+    assert priced(measured(), dearer, axes={}) == priced(measured(), MACHINE, axes={})
+
+
 def test_break_even_is_where_the_totals_are_equal_or_never():
     cheap_start = standing_of("rag", seconds=2.0, preparing=0.0)
     cheap_later = standing_of("lora", seconds=1.0, preparing=3600.0)
@@ -154,6 +161,16 @@ def test_every_flip_is_real_and_nothing_nearer_was_skipped():
 def test_without_a_worth_the_price_of_the_machine_changes_nothing():
     verdict = decide(choice(), POLICY, seed=0)
     assert flip(verdict, "price.machine_hour").at is None
+
+
+def test_the_price_of_tokens_flips_only_where_somebody_pays_it():
+    plain = decide(choice(), replace(POLICY, value_per_correct=0.02), seed=0)
+    assert "price.tokens" not in {one.parameter for one in plain.outlook.flips}
+    paid = tuple(replace(one, cost=replace(one.cost, usd_tokens=one.cost.usd_per_1k))
+                 for one in choice().standings)
+    found = decide(replace(choice(), standings=paid),
+                   replace(POLICY, value_per_correct=0.02), seed=0)
+    assert flip(found, "price.tokens").at > 1
 
 
 def test_the_odds_add_up_and_the_regret_of_a_clear_winner_is_nothing():

@@ -99,7 +99,7 @@ def in_page(page: Page, found: WhatIf, given: Sequence[dict[str, float | None]])
 def under(policy: Policy, given: dict[str, float | None]) -> Policy:
     """The policy that the command line would make of the same numbers."""
     texts = [f"{name}={'none' if value is None else repr(value)}" for name, value in given.items()]
-    return changed(policy, texts, suites=["grammar", "facts", "text"])
+    return changed(policy, texts, suites=["grammar", "facts", "text", "apart"])
 
 
 def drawn(found: WhatIf, dice: np.random.Generator) -> dict[str, float | None]:

@@ -37,6 +37,8 @@ class Entrant:
     lost: float | None = None  # retention items of a hundred
     failed: int = 0
     seeds: int = 1
+    stale: tuple[float | None, float | None] = (None, None)  # with the old index, and the new
+    paid: float = 0.0  # USD for a teacher
 
 
 def _scores(
@@ -50,6 +52,8 @@ def _scores(
     if text:
         bits = {f"t{at}": 0.9 + (0.7 - share) + float(dice.normal(0, 0.02)) for at in range(12)}
         found["text"] = SuiteScores("text", "bits_per_byte", 0.0, bits)
+        nats = {f"n{at}": max(0.0, value - 0.8) for at, value in enumerate(bits.values())}
+        found["apart"] = SuiteScores("apart", "nats_per_token", 0.0, nats)
     return found
 
 
@@ -60,12 +64,13 @@ def _marks(one: Entrant, seed: int, hard: np.ndarray, dice: np.random.Generator,
     if one.right in (0.0, 1.0):
         credits = np.full(len(hard), one.right)
     credits[:one.failed] = np.nan
-    took = PrepareCost(one.tuning + 2.0, 0, 10, tuning_seconds=one.tuning, rows_learnt=one.rows)
+    took = PrepareCost(one.tuning + 2.0, 0, 10, tuning_seconds=one.tuning, rows_learnt=one.rows,
+                       usd_paid=one.paid)
     return Marks(
         contender=one.name, seed=seed, credits=credits, parts={"exact": credits},
         counts=Counts(len(hard), len(hard) - one.failed, 0, 0, one.failed, 0),
         work=Work(one.seconds, 100.0, 10.0, tuple(one.ms * x for x in (0.9, 1.0, 1.1)), 500.0,
-                  took, one.usd),
+                  took, one.usd, *one.stale),
         retention=None if one.lost is None else _scores(
             0.7 - one.lost / 100 - 0.04 * seed, dice, text=text),
         axes={"prompt": "none" if one.name == "floor" else "zero-shot", "decoding": "free",
@@ -123,7 +128,12 @@ RUNS: Mapping[str, tuple[Case, Policy]] = {
     "seeds": (case([FLOOR, replace(FEW, seeds=3), replace(LORA, seeds=3, right=0.7),
                     RAG], rows=200, seed=8), POLICY),
     "protected": (case([*ALL, replace(LORA, name="qlora", lost=3)], seed=9, text=True),
-                  replace(POLICY, protect={"grammar": 0.06, "text": 0.02, "facts": 0.08})),
+                  replace(POLICY, protect={"grammar": 0.06, "text": 0.02, "facts": 0.08,
+                                           "apart": 0.06})),
+    "stale": (case([FLOOR, replace(RAG, stale=(0.7, 0.2)), replace(FEW, stale=(0.9, None)),
+                    replace(LORA, stale=(0.4, None), paid=3.0),
+                    replace(WORN, name="reader", ms=300.0, lost=0, stale=(0.6, 0.1))], seed=15),
+              replace(POLICY, usd_per_label=0.1, churn_per_month=0.08, value_per_correct=0.01)),
     "failing": (case([FLOOR, replace(RAG, failed=4), replace(LORA, failed=1), ZERO], seed=10),
                 replace(POLICY, base_replaced_months=5.0, usd_per_label=0.4, max_failed=0.02)),
     "few rows": (case([FLOOR, ZERO, replace(LORA, lost=0)], rows=9, seed=11), NO_LIMIT),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from math import inf
 from typing import Any
 
 from advisor.core import Forgetting, Policy, Standing, SuiteChange, SuiteScores
@@ -25,6 +26,7 @@ from advisor.report.model import Report
 from advisor.stats import expected_gain
 
 RETENTION = "retention_margin"
+UNITS = {"acc": "points", "bits_per_byte": "bits per byte", "nats_per_token": "nats a token"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Knob:
     @property
     def key(self) -> Key:
         """The values it may have; a protected suite's margin has no key of its own."""
-        return KEYS.get(self.name) or Key("protect", 0.0, KEYS["margin"].high, True)
+        return KEYS.get(self.name) or Key("protect", 0.0, inf, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def what_if(report: Report) -> WhatIf | None:
         "winner": report.verdict.winner,
         "rules": _rules(policy),
         "knobs": [{**asdict(one), "low": one.key.low,
-                   "high": one.key.high if one.key.high < float("inf") else None,
+                   "high": one.key.high if one.key.high < inf else None,
                    "at_low": one.key.at_low, "optional": one.key.optional} for one in knobs],
         "contenders": contenders,
         "pairs": _pairs(held, standings),
@@ -147,7 +149,7 @@ def _gates_of(
 
 def _gate(change: SuiteChange, rule: str, *, seed: int | None) -> dict[str, Any]:
     return {
-        "rule": rule, "suite": change.suite, "bits": change.metric == "bits_per_byte",
+        "rule": rule, "suite": change.suite, "unit": UNITS[change.metric],
         "seed": seed, "first": seed is None, "upper": change.upper, "lower": change.lower,
         "judged": True, "low": None, "chance": 0.0,
     }
@@ -210,12 +212,10 @@ def _knobs(contenders: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[Kno
 
 
 def _protected(suite: str, margin: float, contenders: Sequence[Mapping[str, Any]]) -> Knob:
-    gates = [gate for one in contenders for gate in one["gates"]]
-    bits = any(gate["bits"] for gate in gates if gate["suite"] == suite)
-    label = f"The same on {words(suite)}"
-    if bits:
-        return Knob(PROTECT + suite, label, "bits per byte", 0.0, max(0.3, margin))
-    return Knob(PROTECT + suite, label, "points", 0.0, max(0.3, margin), percent=True)
+    gates = [gate for one in contenders for gate in one["gates"] if gate["suite"] == suite]
+    unit = gates[0]["unit"] if gates else UNITS["acc"]
+    return Knob(PROTECT + suite, f"The same on {words(suite)}", unit, 0.0, max(0.3, margin),
+                percent=unit == UNITS["acc"])
 
 
 def _latency(contenders: Sequence[Mapping[str, Any]], policy: Policy) -> Knob:

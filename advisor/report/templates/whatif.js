@@ -86,7 +86,7 @@
     const where = gate.suite === "pooled" ? "" : ` on ${gate.suite.replaceAll("_", " ")}`;
     const at = gate.first ? "" : ` at seed ${gate.seed}`;
     if (state === "cannot_gate") return `forgetting${where} cannot be judged`;
-    const size = (value) => (gate.bits ? value.toFixed(3) : points(value));
+    const size = (value) => (gate.unit === "points" ? points(value) : value.toFixed(3));
     return `forgets${where}${at}: may lose ${size(gate.upper)}, margin ${size(rules[gate.rule])}`
       + (state === "inconclusive" ? ", not shown either way" : "");
   };
