@@ -14,7 +14,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench validity validity-sim check clean
+.PHONY: help setup demo test bench serve-bench validity validity-sim check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ bench: $(READY) ## time the engine against its peers; QUICK=1 takes under 10 min
 
 validity: $(READY) ## what is found where the answer is known, on the real model (half an hour)
 	$(OFFLINE) $(PY) -m tests.validity.known
+
+serve-bench: $(READY) ## time `advisor serve` against transformers, and try to break it (minutes)
+	$(OFFLINE) $(PY) -m tests.bench.serving
 
 validity-sim: $(READY) ## hold intervals, tests and odds to their bars on made-up runs (minutes)
 	$(OFFLINE) $(PY) -m tests.validity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -92,6 +93,20 @@ def test_a_converter_that_fails_is_quoted_and_leaves_nothing(workspace, capsys):
     assert export("--out", workspace / "out", "--as", "gguf", "--llama-cpp", workspace) == 2
     assert "unknown kind of model" in capsys.readouterr().err
     assert not (workspace / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("LLAMA_CPP" not in os.environ, reason="LLAMA_CPP names no llama.cpp")
+def test_a_gguf_file_answers_under_its_own_template(tmp_path, monkeypatch, capsys):
+    root = home(tmp_path / "home", "zero-shot", "lora")
+    monkeypatch.chdir(root)
+    (root / "baselines/lora.yaml").write_text("weights: {kind: lora, rank: 4}\n")
+    main(["run", "tolls", "--no-input"])
+    assert export("--out", "gguf", "--as", "gguf", "--tolerance", "0.25") == 0
+    assert "ollama create tolls-lora" in capsys.readouterr().out
+    told = (root / "gguf" / "Modelfile").read_text()
+    assert "{{ .Content }}<|im_end|>" in told
+    assert 'PARAMETER stop "<|im_end|>"' in told
 
 
 def test_the_hub_reads_what_an_export_is_made_from(workspace):

@@ -558,3 +558,22 @@ def test_what_cannot_be_served_is_said(given, shipped, monkeypatch, capsys):
     monkeypatch.chdir(shipped)
     assert main(["serve", *given]) == 2
     assert "fix:" in capsys.readouterr().err
+
+
+@pytest.mark.model
+def test_a_real_model_asked_by_many_at_once_says_what_it_says_alone(tmp_path, monkeypatch):
+    from material import TEST, tiny_model
+
+    root = home(tmp_path / "home", "few-shot")
+    monkeypatch.chdir(root)
+    tiny_model(root / "tiny", context=1024)
+    settings = (root / "advisor.yaml").read_text() + "model: tiny\nprecision: float32\n"
+    (root / "advisor.yaml").write_text(settings)
+    assert main(["run", "tolls", "--no-input"]) == 0
+    assert main(["ship", "reports/tolls", "--contender", "few-shot"]) == 0
+    folder = Registry(root).checkout("tolls@1")
+    texts = [f"What is the toll of the {bridge} bridge?" for bridge in TEST]
+    expected = asked(folder, *texts)
+    with standing(folder) as server, ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda text: server.ask(text)[1], texts * 2))
+    assert [reply["choices"][0]["message"]["content"] for reply in replies] == expected * 2

@@ -59,7 +59,8 @@ def execute(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as missing:
         raise AdvisorError(f"serving needs {missing.name}, which is not installed",
                            fix="pip install 'adaptation-advisor[serve]'") from missing
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("advisor").setLevel(logging.INFO)
     given, local = tokens(options.token_file), server.is_local(options.host)
     if not (local or given.digests):
         raise AdvisorError(f"--host {options.host} can be reached from elsewhere and no token is "

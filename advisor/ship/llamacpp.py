@@ -159,9 +159,12 @@ class LlamaCpp:
         return Generation(stops.cut(text or "", stop), written, 0.0, tokens_in=read)
 
     def _server(self, tokens: int) -> Any:
+        import torch
         import xllamacpp
 
         options = xllamacpp.CommonParams()
+        threads = torch.get_num_threads()
+        options.cpuparams.n_threads = options.cpuparams_batch.n_threads = threads
         options.model.path = str(self.path)
         options.n_parallel = SLOTS
         # Whole pages of 256, and some for what a template may add.
