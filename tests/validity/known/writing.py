@@ -17,7 +17,7 @@ validity-sim`, and in the tests.
 
 Sizes are small, so that all of it takes about half an hour on two cores: adapters are tuned on
 {ROWS} rows of ticket-triage (checked on {DEV} of dev, asked {TEST} of test) with the shipped
-recipe of `lora`, those that learn by heart on the 36 changed facts of policy-qa that stand in
+recipe of `lora`, those that learn by heart on the changed facts of policy-qa that stand in
 train. Retention is scored on all items of the accuracy suites.
 """
 
