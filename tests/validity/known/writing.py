@@ -29,6 +29,8 @@ def markdown(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
         HEAD,
         f"Found at {about['commit']} on {about['date']}, {machine['processor']}, "
         f"{machine['cores']} cores, {machine['system']}.",
+        *([f"\n**Stopped early.** Not run yet: {', '.join(about['not_run_yet'])}."]
+          if about["not_run_yet"] else []),
         "\n## The truth is built in: these must pass\n",
         _table([row for row in rows if row.built_in]),
         "\n## Borrowed from larger models: what is found here\n",
