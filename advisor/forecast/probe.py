@@ -25,8 +25,9 @@ from advisor.engines import memory
 from advisor.engines.protocol import Course, Engine, Lesson, Local, Message, TokenIds
 from advisor.errors import AdvisorError
 from advisor.forecast.figures import Forecast, Planned, usd_per_1k
-from advisor.measures import retention
+from advisor.measures import owntext, retention
 from advisor.measures.cost import SECONDS_PER_HOUR
+from advisor.measures.owntext import OwnText
 from advisor.runner.plan import Plan
 
 SMALL, LARGE = 6, 24  # rows of the two batches
@@ -67,7 +68,7 @@ def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     remembered = 0.0
     if any(isinstance(recipe.weights, LoraWeights) for recipe in entered.values()):
         tell("retention")
-        remembered = _retention(plan)
+        remembered = _retention(plan) + _own_text(plan)
     made = []
     for name, recipe in entered.items():
         tell(name)
@@ -209,6 +210,16 @@ def _retention(plan: Plan) -> float:
             points.append((float(count), seconds))
     once, each = _line(*points)
     return once + each * total
+
+
+def _own_text(plan: Plan) -> float:
+    """Seconds for the divergence, by a few texts of the length of those that the base writes."""
+    if all(suite.name != owntext.NAME for suite in plan.suites):
+        return 0.0
+    few = [OwnText(opening, " and so on" * (owntext.TOKENS // 3))
+           for opening in owntext.OPENINGS[:SMALL]]
+    seconds = _timed(partial(owntext.measure, plan.tools.engine, few))
+    return seconds * owntext.TEXTS / len(few)
 
 
 def _shortened(

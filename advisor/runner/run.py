@@ -20,12 +20,13 @@ from advisor.core import Reworded, SuiteScores, Trial, Verdict
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.measures.marks import marks
+from advisor.runner.detectors import base_reworded
 from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
-from advisor.runner.trial import base_retention, base_reworded, folder_name, run_trial
+from advisor.runner.trial import base_retention, folder_name, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 
 log = logging.getLogger(__name__)
