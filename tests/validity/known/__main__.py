@@ -39,7 +39,7 @@ from .writing import markdown
 ROOT = Path(__file__).resolve().parents[3]
 CHECKS: tuple[Callable[[Bench], Iterator[Row]], ...] = (
     planted_row, same_twice, planted_effect, dose_response, leaks_found, stale_facts,
-    shuffled_labels, seeds_alike, right_passage, canaries, strict_form, noise_floor,
+    shuffled_labels, seeds_alike, right_passage, strict_form, noise_floor, canaries,
     divergence_and_loss,
 )
 
