@@ -68,7 +68,7 @@ def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     remembered = 0.0
     if any(isinstance(recipe.weights, LoraWeights) for recipe in entered.values()):
         tell("retention")
-        remembered = _retention(plan) + _own_text(plan)
+        remembered = _retention(plan)
     made = []
     for name, recipe in entered.items():
         tell(name)
@@ -195,8 +195,9 @@ def _two_batches(
 def _retention(plan: Plan) -> float:
     """Seconds for all suites, by a few items of each; suites of lm-eval itself not counted."""
     local = [suite for suite in plan.suites if suite.config is not None]
+    divergence = _own_text(plan)
     if not local:
-        return 0.0
+        return divergence
     points = []
     total = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -209,7 +210,7 @@ def _retention(plan: Plan) -> float:
             seconds = _timed(partial(retention.measure, plan.tools.engine, short))
             points.append((float(count), seconds))
     once, each = _line(*points)
-    return once + each * total
+    return once + each * total + divergence
 
 
 def _own_text(plan: Plan) -> float:

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from advisor.runner.journal import Journal, RunLock
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [one for one in CHECKS if not given.only or one.__name__ in given.only]
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
+    commit = _commit()  # before this page is written anew
     with RunLock(given.out), Journal(given.out / "journal.db") as journal:
         bench = opened(ROOT, journal, given.out)
         for at, check in enumerate(chosen, start=1):
@@ -61,15 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(row, flush=True)
                 rows.append(row)
             if not given.only:  # a run that is stopped leaves what it found
-                _write(rows, given.out, left=[one.__name__ for one in CHECKS[at:]])
+                left = [one.__name__ for one in CHECKS[at:]]
+                _write(rows, given.out, {"commit": commit, "not_run_yet": left})
     missed = sum(not row.passed for row in rows if row.built_in)
     print(f"{missed} of {sum(row.built_in for row in rows)} built-in checks missed")
     return 1 if missed else 0
 
 
-def _write(rows: Sequence[Row], folder: Path, *, left: Sequence[str]) -> None:
-    about = {"commit": _commit(), "machine": machine(),
-             "date": time.strftime("%Y-%m-%d", time.gmtime()), "not_run_yet": list(left)}
+def _write(rows: Sequence[Row], folder: Path, known: Mapping[str, object]) -> None:
+    about = {**known, "machine": machine(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     lines = [{"check": row.check, "expected": row.expected, "found": row.found,
               "pass": row.passed, "built_in": row.built_in} for row in rows]
     text = json.dumps({**about, "rows": lines}, indent=2, ensure_ascii=False)
