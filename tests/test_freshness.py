@@ -142,12 +142,12 @@ def test_what_reads_follows_the_documents_and_is_stale_without_new_ones(done):
     [rag] = [one for one in report(done).trials if one.contender == "rag"]
     assert rag.fresh is not None
     before, after, both = figures(rag.fresh, alpha=0.05)
-    assert (before.right.value, before.stale.value) == (0.0, 1.0)
-    assert (after.right.value, after.stale.value) == (1.0, 0.0)
+    assert (before.anew.value, before.stale.value) == (0.0, 1.0)
+    assert (after.anew.value, after.stale.value) == (1.0, 0.0)
     assert before.unchanged is not None
     assert before.unchanged.value == 1.0
     assert both.index == "both"
-    assert both.right.n == len(MOVED)
+    assert both.anew.n == len(MOVED)
 
 
 def test_a_contender_that_reads_nothing_is_asked_once_and_the_floor_never(done):

@@ -65,7 +65,11 @@ def execute(options: argparse.Namespace) -> int:
     task = load_task(workspace.task_folder(options.task or champion.task))
     folder = options.out or default_folder(workspace.reports, task.name)
     candidate = _candidate(options, champion, folder)
-    # The divergence from the base is a detector; between two systems it says nothing.
+    if owntext.NAME in (options.suite or ()):
+        raise AdvisorError(
+            f"--suite {owntext.NAME}: how far weights moved from the base is no score to compare",
+            fix="name other suites; the report of a run has it",
+        )
     names = tuple(options.suite or (one for one in settings.retention if one != owntext.NAME))
     bench = Bench(
         task=task, settings=settings, suites=load_suites(names, workspace.retention_file),

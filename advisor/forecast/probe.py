@@ -26,8 +26,9 @@ from advisor.engines import memory
 from advisor.engines.protocol import Course, Engine, Lesson, Local, Message, TokenIds
 from advisor.errors import AdvisorError
 from advisor.forecast.figures import Forecast, Planned, usd_per_1k
-from advisor.measures import retention
+from advisor.measures import owntext, retention
 from advisor.measures.cost import SECONDS_PER_HOUR
+from advisor.measures.owntext import OwnText
 from advisor.runner.plan import Plan
 
 SMALL, LARGE = 6, 24  # rows of the two batches
@@ -249,8 +250,9 @@ def _two_batches(
 def retention_seconds(plan: Plan) -> float:
     """Seconds for all suites, by a few items of each; suites of lm-eval itself not counted."""
     local = [suite for suite in plan.suites if suite.config is not None]
+    divergence = _own_text(plan)
     if not local:
-        return 0.0
+        return divergence
     points = []
     total = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -263,7 +265,17 @@ def retention_seconds(plan: Plan) -> float:
             seconds = _timed(partial(retention.measure, plan.tools.engine, short))
             points.append((float(count), seconds))
     once, each = _line(*points)
-    return once + each * total
+    return once + each * total + divergence
+
+
+def _own_text(plan: Plan) -> float:
+    """Seconds for the divergence, by a few texts of the length of those that the base writes."""
+    if all(suite.name != owntext.NAME for suite in plan.suites):
+        return 0.0
+    few = [OwnText(opening, " and so on" * (owntext.TOKENS // 3))
+           for opening in owntext.OPENINGS[:SMALL]]
+    seconds = _timed(partial(owntext.measure, plan.tools.engine, few))
+    return seconds * owntext.TEXTS / len(few)
 
 
 def _shortened(

@@ -13,13 +13,14 @@ from advisor.stats import measure
 class Fresh:
     """One state of the index in figures.
 
-    `right` is the mean credit on changed facts against their new answers, `stale` the share
-    of them whose answer is nearer the old ones than the new, `unchanged` the mean credit on
-    the other facts, or None when none was asked.
+    `anew` and `stale` are the shares of changed facts whose answer is nearer the new answers
+    than the old ones, and nearer the old ones; what is right in neither way is in neither
+    (credits alone would not do: a unit that did not change earns some). `unchanged` is the
+    mean credit on the other facts, or None when none was asked.
     """
 
     index: IndexState
-    right: Measure
+    anew: Measure
     stale: Measure
     unchanged: Measure | None
 
@@ -52,7 +53,7 @@ def _figures(one: FreshAnswers, groups: Mapping[str, str], alpha: float) -> Fres
 
     return Fresh(
         one.index,
-        right=mean({row: new for row, (new, _) in one.changed.items()}),
+        anew=mean({row: float(is_stale((old, new))) for row, (new, old) in one.changed.items()}),
         stale=mean({row: float(is_stale(pair)) for row, pair in one.changed.items()}),
         unchanged=mean(one.unchanged) if one.unchanged else None,
     )

@@ -23,7 +23,8 @@ from advisor.report.wording import (
     unchanged_sentence,
 )
 
-_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits", "Mend"})  # columns of words, set left
+# Columns of words, set left.
+_WORDS = frozenset({"Contender", "Suite", "Gate", "Limits", "Mend", "Reading", "Leakage"})
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 

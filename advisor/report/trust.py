@@ -21,8 +21,8 @@ INDEX_WORDS: dict[IndexState, str] = {
 }
 _FRESH = (
     "Some facts were changed, in the documents and in the accepted answers; the weights and the "
-    "solved examples stayed as they were. Right: credit on changed facts against the new answers. "
-    "Stale: the answer is nearer the old ones. Rows of train are asked as well, for what was "
+    "solved examples stayed as they were. Anew: the answer is nearer the new answers than the old "
+    "ones; stale: nearer the old ones. Rows of train are asked as well, for what was "
     "learnt there is what goes stale, so this is not the quality above. The cost of renewing "
     "follows the stale share."
 )
@@ -45,7 +45,7 @@ def _fresh(report: Report) -> Sheet:
     lines = [line for name, trial in trials.items() for line in _states(name, trial)]
     dates = {trial.fresh.date for trial in trials.values() if trial.fresh is not None}
     shown = level(report.run)
-    heads = (("Contender", ""), ("Documents", "read"), ("Right", f"changed facts, {shown}"),
+    heads = (("Contender", ""), ("Documents", "read"), ("Anew", f"changed facts, {shown}"),
              ("Stale", f"changed facts, {shown}"), ("Unchanged facts", f"credit, {shown}"),
              ("n", "changed"))
     return Sheet(f"Facts as of {', '.join(sorted(dates))}", _FRESH, heads, tuple(lines))
@@ -56,8 +56,8 @@ def _states(name: str, trial: Trial) -> list[tuple[str, ...]]:
         return []
     reads = len(trial.fresh.answers) > 1
     return [
-        (name, INDEX_WORDS[one.index] if reads else "none", percent_measure(one.right),
-         percent_measure(one.stale), _or_missing(one.unchanged), str(one.right.n))
+        (name, INDEX_WORDS[one.index] if reads else "none", percent_measure(one.anew),
+         percent_measure(one.stale), _or_missing(one.unchanged), str(one.anew.n))
         for one in freshness.figures(trial.fresh, alpha=ALPHA)
     ]
 

@@ -1,4 +1,4 @@
-"""Changed facts put to a contender: nothing renewed, the index renewed, or both beside each other.
+"""Changed facts put to a contender: nothing renewed, the index renewed, or both side by side.
 
 The weights and the solved examples stay as they were; only what is read changes. The rows
 that are asked may stand in train: what was learnt there is what goes stale. None of this

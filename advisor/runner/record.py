@@ -30,6 +30,7 @@ from advisor.measures.retention import Suite
 from advisor.report.jsonform import verdict_data
 from advisor.report.model import Basis, Report
 from advisor.runner import leaks
+from advisor.runner.detectors import base_reworded, reworded_stage
 from advisor.runner.fresh import recalled, stage_of
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
@@ -39,10 +40,8 @@ from advisor.runner.stages import Stages, base_key
 from advisor.runner.trial import (
     as_prepared,
     base_retention,
-    base_reworded,
     looked_up,
     retention_stage,
-    reworded_stage,
     scored,
     trial_of,
 )

@@ -22,19 +22,14 @@ from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
+from advisor.runner.detectors import base_reworded
 from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
-from advisor.runner.trial import (
-    base_retention,
-    base_reworded,
-    folder_name,
-    is_prepared,
-    run_trial,
-)
+from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 
 log = logging.getLogger(__name__)

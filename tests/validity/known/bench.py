@@ -59,16 +59,21 @@ class Bench:
         self, what: str, parts: object, make: Callable[[], Mapping[str, Any]]
     ) -> Mapping[str, Any]:
         """What `make` gives for these parts, from the journal or made now."""
-        identity = [what, parts, self.tools.engine.digest, self.tools.embedder.digest,
-                    code_digest()]
-        key = digest(identity)
-        stored = self.journal.stage(key)
-        if stored is None:
-            started = time.perf_counter()
-            stored = {**make(), "seconds": time.perf_counter() - started}
-            self.journal.put_stage(key, "validity", stored, contender=what)
-            print(f"       ({what}: {stored['seconds']:.0f} s)", flush=True)
+        stored = self.journal.stage(self._key(what, parts))
+        return self._made(what, parts, make) if stored is None else stored
+
+    def _made(
+        self, what: str, parts: object, make: Callable[[], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        started = time.perf_counter()
+        stored = {**make(), "seconds": time.perf_counter() - started}
+        self.journal.put_stage(self._key(what, parts), "validity", stored, contender=what)
+        print(f"       ({what}: {stored['seconds']:.0f} s)", flush=True)
         return stored
+
+    def _key(self, what: str, parts: object) -> str:
+        return digest([what, parts, self.tools.engine.digest, self.tools.embedder.digest,
+                       code_digest()])
 
     def task(self, name: str) -> Task:
         return load_task(self.workspace.task_folder(name))
@@ -98,11 +103,7 @@ class Bench:
 
         stored = self.kept(f"tuned {name}", parts, make)
         if not folder.is_dir() or digests(folder) != stored["files"]:
-            # Training gives other bytes each time, so all that hung on them is asked again.
-            again = {**make(), "seconds": stored["seconds"]}
-            key = digest([f"tuned {name}", parts, self.tools.engine.digest,
-                          self.tools.embedder.digest, code_digest()])
-            self.journal.put_stage(key, "validity", again, contender=name)
+            self._made(f"tuned {name}", parts, make)
         system, _ = reopen(folder, self.tools, material)
         return system
 

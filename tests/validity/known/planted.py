@@ -260,7 +260,7 @@ def leaks_found(bench: Bench) -> Iterator[Row]:
     task = bench.task("policy-qa")
     rows, others = learnt_facts(bench), task.material.dev
     learnt = _leak(bench, by_heart(bench, rows), rows, others)
-    yield Row("leakage: an adapter that learnt 36 rows by heart is found",
+    yield Row(f"leakage: an adapter that learnt {len(rows)} rows by heart is found",
               "membership above 50% and extraction above guessing, by their 95% intervals",
               f"membership {learnt.auc.value:.1%} [{learnt.auc.low:.1%}, {learnt.auc.high:.1%}], "
               f"extracted {learnt.extracted.value:.1%} against {learnt.guessed.value:.1%}",

@@ -17,7 +17,7 @@ validity-sim`, and in the tests.
 
 Sizes are small, so that all of it takes about half an hour on two cores: adapters are tuned on
 {ROWS} rows of ticket-triage (checked on {DEV} of dev, asked {TEST} of test) with the shipped
-recipe of `lora`, those that learn by heart on the 36 changed facts of policy-qa that stand in
+recipe of `lora`, those that learn by heart on the changed facts of policy-qa that stand in
 train. Retention is scored on all items of the accuracy suites.
 """
 
@@ -29,6 +29,8 @@ def markdown(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
         HEAD,
         f"Found at {about['commit']} on {about['date']}, {machine['processor']}, "
         f"{machine['cores']} cores, {machine['system']}.",
+        *([f"\n**Stopped early.** Not run yet: {', '.join(about['not_run_yet'])}."]
+          if about["not_run_yet"] else []),
         "\n## The truth is built in: these must pass\n",
         _table([row for row in rows if row.built_in]),
         "\n## Borrowed from larger models: what is found here\n",
