@@ -535,6 +535,7 @@ def test_an_interrupted_tuning_goes_on_and_ends_where_it_would_have(tiny, tmp_pa
     engine = transformers_engine.engine(tiny, dtype="float32")
     whole = engine.tune(course, SPEC, folder=tmp_path / "whole", seed=1)
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "APART", 0)
     plain, calls = training._losses, itertools.count()
 
     def power_cut(*given: Any) -> Any:
@@ -558,6 +559,7 @@ def test_a_checkpoint_that_does_not_fit_is_ignored(tiny, tmp_path, monkeypatch, 
     course = Course(lessons(), lessons())
     engine = transformers_engine.engine(tiny, dtype="float32")
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "APART", 0)
     engine.tune(course, SPEC, folder=tmp_path / "a", seed=1 if harm == "cut" else 2)
     written = tmp_path / "a.checkpoint"
     if harm == "cut":

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 SECONDS = 20.0  # between two checkpoints, where they are written in a second
+APART = 20  # or this many times as long as the last one took to write
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Checkpoint:
         save_file(_tensors(state, weights, optimiser.state), fresh, {"about": json.dumps(about)})
         os.replace(fresh, self.path)
         self._last = time.monotonic()
-        self._wait = 20 * (self._last - now)
+        self._wait = APART * (self._last - now)
 
 
 def _tensors(
