@@ -156,7 +156,7 @@ def test_the_page_is_quiet_and_asks_for_nothing_but_itself(
         control.click()
     page.wait_for_timeout(300)
     assert seen == Seen(requests=[(folder / kind / "report.html").as_uri()])
-    assert page.locator("section").count() == 8
+    assert page.locator("section").count() == 9
 
 
 def test_fifty_hostile_texts_are_shown_as_text(browser: Browser, folder: Path) -> None:

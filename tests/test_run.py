@@ -334,7 +334,8 @@ def test_answers_of_a_lost_adapter_are_not_mixed_with_those_of_its_successor(pla
     tuned = replace(planned, recipes=own("lora"))
     with pytest.raises(KeyboardInterrupt):
         go(using(tuned, Moody(patience=10, mood=" at noon")))
-    shutil.rmtree(planned.folder / "contenders")
+    for folder in ("contenders", "tuned"):
+        shutil.rmtree(planned.folder / folder)
     with pytest.raises(KeyboardInterrupt):
         go(using(tuned, Moody(patience=TEST_ROWS - 1, mood=" at night")))
     with closing(sqlite3.connect(planned.folder / "journal.db")) as connection:
