@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 BYTES_A_WEIGHT = 20
 REHEARSED = 80  # tokens of a rehearsed text with its opening, at most
 # What the C library keeps of freed blocks (engines/memory.py lets it) by the end of a tuning;
-# fitted to the five tunings of the demo, whose peaks are then foretold within 15%.
+# fitted to the five tunings of the demo (docs/performance.md), and tried on no other.
 SCATTERED = 768 * 2**20
 
 
