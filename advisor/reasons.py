@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
-from advisor.core import Comparison, Flip, Forgetting, Outlook, Policy, Standing
+from advisor.verdict import Comparison, Flip, Forgetting, Outlook, Policy, Standing
 
 SENTENCES = 6
 FINDS_ENOUGH = 0.8  # a retriever below this is told to be the thing to repair first

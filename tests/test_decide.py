@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from advisor.core import Cost, Counts, Measure, Policy, Standing
 from advisor.decide import Evidence, decide
 from advisor.errors import AdvisorError
+from advisor.verdict import Cost, Counts, Measure, Policy, Standing
 
 POLICY = Policy(
     quality_margin=0.05,

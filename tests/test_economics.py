@@ -9,10 +9,10 @@ import pytest
 from validity.checks import POLICY, evidence
 from validity.journals import seeded
 
-from advisor.core import Cost
 from advisor.decide import decide
 from advisor.decide.outlook import break_even, front
 from advisor.measures.cost import priced, renewal_months, stale
+from advisor.verdict import Cost
 
 READS, TUNED, BOTH = {"retrieval": "dense top 2"}, {"weights": "LoRA"}, {"retrieval": "dense"}
 MACHINE = replace(POLICY, usd_per_machine_hour=3.6, horizon_months=12, calls_per_month=1000)

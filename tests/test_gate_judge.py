@@ -11,7 +11,6 @@ from advisor.core import (
     Answer,
     Example,
     Grade,
-    Policy,
     PrepareCost,
     Probe,
     Question,
@@ -22,6 +21,7 @@ from advisor.core import (
 )
 from advisor.errors import AdvisorError
 from advisor.gate.judge import Case, Judgement, fails_already, judge, noise, pairs
+from advisor.verdict import Policy
 
 POLICY = Policy(
     quality_margin=0.05, retention_margin=0.05, alpha=0.05, latency_limit_ms=None,

@@ -11,13 +11,14 @@ from material import Silent, own, plan, small_task
 from test_detectors import needs_lm_eval, opened
 
 from advisor.cli import main
-from advisor.core import Leakage, LeakSide, Measure
+from advisor.core import Leakage, LeakSide
 from advisor.engines.fake import FakeEngine
 from advisor.errors import AdvisorError
 from advisor.measures.leakage import delong, figures, newcombe
 from advisor.runner.leaks import asked
 from advisor.runner.record import open_record, read_report
 from advisor.runner.run import run
+from advisor.verdict import Measure
 
 
 def side(falls, given=0) -> LeakSide:

@@ -11,7 +11,6 @@ from advisor.core import (
     Answer,
     Example,
     Grade,
-    Policy,
     PrepareCost,
     Probe,
     Question,
@@ -24,6 +23,7 @@ from advisor.errors import AdvisorError
 from advisor.measures.cost import cost
 from advisor.measures.forgetting import forgetting, suspicious
 from advisor.measures.standing import standing
+from advisor.verdict import Policy
 
 POLICY = Policy(
     quality_margin=0.05,

@@ -11,7 +11,6 @@ import pytest
 from jsonschema import Draft202012Validator
 from report_fixture import build_report, unmeasured
 
-from advisor.core import Measure, Outcome
 from advisor.report import Report, figures, html, markdown, verdict_json, write
 from advisor.report.audit import audit
 from advisor.report.labels import Box, place
@@ -19,6 +18,7 @@ from advisor.report.model import family, visible
 from advisor.report.rows import PAGE, rows_data, worst_rows
 from advisor.report.scatter import drawable, front
 from advisor.report.tables import fields_table, standings_table
+from advisor.verdict import Measure, Outcome
 
 OUTCOMES: tuple[Outcome, ...] = ("recommend", "cannot_tell", "none_feasible")
 NAN = float("nan")

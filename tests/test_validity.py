@@ -9,10 +9,11 @@ import pytest
 from validity import checks
 from validity.journals import SETTINGS
 
-from advisor.core import Counts, Policy, PrepareCost
+from advisor.core import PrepareCost
 from advisor.decide import Case, conclude, decide
 from advisor.measures.cost import Work
 from advisor.measures.marks import Marks
+from advisor.verdict import Counts, Policy
 
 
 def passes(*found):

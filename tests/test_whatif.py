@@ -16,7 +16,6 @@ from report_fixture import build_report
 from test_report_browser import CHROMIUM, FLAGS, Seen, opened
 from whatif_fixture import ALL, NO_LIMIT, POLICY, RUNS, case, reported
 
-from advisor.core import Policy
 from advisor.decide import Case, conclude
 from advisor.decide.changes import KEYS, PROTECT, changed
 from advisor.decide.conclusion import evidence_of
@@ -27,6 +26,7 @@ from advisor.report import Basis, html, write
 from advisor.report.whatif import WhatIf, what_if
 from advisor.stats import coded, p_greater
 from advisor.stats.spread import t_tail
+from advisor.verdict import Policy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

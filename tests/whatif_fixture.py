@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from report_fixture import build_report
 
-from advisor.core import Counts, Policy, PrepareCost, SuiteScores
+from advisor.core import PrepareCost, SuiteScores
 from advisor.decide import Case, conclude
 from advisor.measures.cost import Work
 from advisor.measures.marks import Marks
 from advisor.report import Basis, Report
+from advisor.verdict import Counts, Policy
 
 POLICY = Policy(
     quality_margin=0.05, retention_margin=0.05, alpha=0.05, latency_limit_ms=800.0,

@@ -11,12 +11,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from advisor.core import Flip, Standing, Verdict
 from advisor.decide import conclude
 from advisor.decide.changes import KEYS, changed
 from advisor.reasons import flip_words
 from advisor.runner.ledger import Ledger, recall
 from advisor.runner.registration import differences, rules_of_policy
+from advisor.verdict import Flip, Standing, Verdict
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
 from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.factorial import cells
-from advisor.core import Task, Verdict
+from advisor.core import Task
 from advisor.data.task import load_task
 from advisor.data.versions import need_version
 from advisor.engines.openai import endpoint
@@ -37,6 +37,7 @@ from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
 from advisor.ship.bundle import digests
+from advisor.verdict import Verdict
 from advisor.workspace import SETTINGS, Workspace
 
 

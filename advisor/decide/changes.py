@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Any
 
-from advisor.core import Policy
 from advisor.errors import Faults, did_you_mean
+from advisor.verdict import Policy
 
 NONE = ("none", "null", "")
 

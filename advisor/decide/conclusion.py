@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from advisor.core import Policy, Reworded, SeedSpread, Standing, SuiteScores, Verdict
+from advisor.core import Reworded, SuiteScores
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
@@ -19,6 +19,7 @@ from advisor.measures.slices import slices
 from advisor.measures.standing import standing_of
 from advisor.stats import coded, measure_seeds
 from advisor.stats.spread import Codes
+from advisor.verdict import Policy, SeedSpread, Standing, Verdict
 
 
 @dataclass(frozen=True, slots=True)

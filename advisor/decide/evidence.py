@@ -8,10 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
-from advisor.core import Standing
 from advisor.errors import AdvisorError
 from advisor.stats import Difference, difference, flipped, p_greater
 from advisor.stats.spread import Codes, Floats
+from advisor.verdict import Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, log
 
-from advisor.core import Flip, Policy
 from advisor.decide.evidence import Contest
 from advisor.measures.standing import under
+from advisor.verdict import Flip, Policy
 
 Answer = Callable[[Contest, Policy], str]
 STEPS = 24  # to each side; a change that is undone between two steps is not seen

@@ -7,17 +7,9 @@ from itertools import combinations
 
 import numpy as np
 
-from advisor.core import (
-    BreakEven,
-    Chance,
-    Flip,
-    MoreRows,
-    Outlook,
-    Policy,
-    Standing,
-)
 from advisor.decide.evidence import Contest
 from advisor.stats import gain_of_more, redrawn_means
+from advisor.verdict import BreakEven, Chance, Flip, MoreRows, Outlook, Policy, Standing
 
 
 def outlook(

@@ -31,12 +31,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from advisor import reasons
-from advisor.core import Comparison, Outcome, Outlook, Policy, Standing, Verdict
 from advisor.decide.evidence import Contest, Evidence, contest
 from advisor.decide.flips import flips
 from advisor.decide.outlook import outlook
 from advisor.stats import Difference, detectable, expected_gain, holm, p_greater, p_less
 from advisor.stats import rows_to_decide as rows_needed
+from advisor.verdict import Comparison, Outcome, Outlook, Policy, Standing, Verdict
 
 SAME_PRICE = 1.10  # measured seconds of repeated runs differ by about this much
 

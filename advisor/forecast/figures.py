@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from advisor.core import Policy
 from advisor.errors import AdvisorError
 from advisor.measures.cost import SECONDS_PER_HOUR
+from advisor.verdict import Policy
 
 FILE = "plan.json"
 VERSION = 1

@@ -9,9 +9,10 @@ from math import ceil, exp, inf
 
 import numpy as np
 
-from advisor.core import Answer, Cost, Policy, PrepareCost, Trial
+from advisor.core import Answer, PrepareCost, Trial
 from advisor.errors import AdvisorError
 from advisor.measures.freshness import stale_share
+from advisor.verdict import Cost, Policy
 
 SECONDS_PER_HOUR = 3600.0
 READS_NOTHING = ("none", "-", "")  # words of the retrieval axis

@@ -11,9 +11,9 @@ from itertools import combinations
 
 import numpy as np
 
-from advisor.core import Effect, Effects, Interaction, Measure
 from advisor.stats import difference
 from advisor.stats.spread import Codes, Floats
+from advisor.verdict import Effect, Effects, Interaction, Measure
 
 Cells = Mapping[frozenset[str], Floats]
 

@@ -10,20 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 
-from advisor.core import (
-    Forgetting,
-    GateState,
-    Measure,
-    Noise,
-    Policy,
-    Reworded,
-    SuiteChange,
-    SuiteScores,
-)
+from advisor.core import Reworded, SuiteScores
 from advisor.errors import AdvisorError
 from advisor.measures import noise
 from advisor.stats import Difference, compare, lower_bound, measure, upper_bound
 from advisor.stats.spread import t
+from advisor.verdict import Forgetting, GateState, Measure, Noise, Policy, SuiteChange
 
 GATE_ALPHA = 0.05  # one-sided; the procedure fixes 95% whatever the report's alpha is
 CLEARANCE = 2.0  # margins above chance before a suite could show a loss of one margin

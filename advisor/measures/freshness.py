@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from advisor.core import FreshAnswers, Freshness, IndexState, Measure
+from advisor.core import FreshAnswers, Freshness, IndexState
 from advisor.stats import measure
+from advisor.verdict import Measure
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from advisor.core import Measure, Noise, Reworded, SuiteScores
+from advisor.core import Reworded, SuiteScores
 from advisor.stats import Difference, compare, lower_bound
+from advisor.verdict import Measure, Noise
 
 ALPHA = 0.05  # one-sided, as the gate's
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.core import Measure, Slice
 from advisor.stats import benjamini_hochberg, measure_seeds
 from advisor.stats.spread import Codes, Floats, t, t_tail
+from advisor.verdict import Measure, Slice
 
 
 def slices(

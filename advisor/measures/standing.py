@@ -8,26 +8,23 @@ from typing import Literal
 
 import numpy as np
 
-from advisor.core import (
-    UNCHANGED,
-    Cost,
-    Counts,
-    Forgetting,
-    Measure,
-    Policy,
-    PrepareCost,
-    Reworded,
-    Standing,
-    SuiteChange,
-    SuiteScores,
-    Trial,
-)
+from advisor.core import PrepareCost, Reworded, SuiteScores, Trial
 from advisor.errors import AdvisorError
 from advisor.measures.cost import Work, cost_of, priced
 from advisor.measures.forgetting import forgetting, regated
 from advisor.measures.marks import Marks, counts, marks
 from advisor.stats import coded, measure_seeds
 from advisor.stats.spread import Codes, Floats
+from advisor.verdict import (
+    UNCHANGED,
+    Cost,
+    Counts,
+    Forgetting,
+    Measure,
+    Policy,
+    Standing,
+    SuiteChange,
+)
 
 
 def standing(

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from advisor.core import Counts, Forgetting
 from advisor.report.figures import listed, milliseconds, plural, whole, words
 from advisor.report.model import Report, first_trials, ranked
+from advisor.verdict import Counts, Forgetting
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from advisor.core import Measure
 from advisor.report.figures import known, percent, percent_measure, points_measure
 from advisor.report.svg import Scale, el, picture
+from advisor.verdict import Measure
 
 _CELL = 13
 

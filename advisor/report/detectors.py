@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from advisor.core import Forgetting, Measure, Noise, SuiteChange
 from advisor.report.figures import MISSING, bounds, decimal, percent, points_measure, words
 from advisor.report.model import Report, level, ranked
 from advisor.report.outlook import Sheet
+from advisor.verdict import Forgetting, Measure, Noise, SuiteChange
 
 _FLOOR = (
     "Items of the accuracy suites that were right and became wrong, and the other way round. "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-from advisor.core import Measure
+from advisor.verdict import Measure
 
 MISSING = "\N{EM DASH}"
 MINUS = "\N{MINUS SIGN}"

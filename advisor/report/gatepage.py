@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from advisor.core import Forgetting, Measure, SuiteChange, SuiteScores
+from advisor.core import SuiteScores
 from advisor.gate.judge import Pair, pairs
 from advisor.gate.run import Gated
 from advisor.report.bars import difference_bar
@@ -16,6 +16,7 @@ from advisor.report.model import visible
 from advisor.report.page import island, render
 from advisor.report.rows import PAGE, WorstRow, row_view, rows_data
 from advisor.report.wording import Tile
+from advisor.verdict import Forgetting, Measure, SuiteChange
 
 KINDS = (("worse", "rows that got worse"), ("better", "rows that got better"),
          ("same", "rows that stayed as they were"), ("unread", "an answer could not be read"))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from advisor.core import Forgetting, Standing
 from advisor.errors import AdvisorError
 from advisor.report.figures import milliseconds, money, percent, percent_measure, points_measure
 from advisor.report.model import Report, first_trials, lead, visible
 from advisor.report.page import island, render
 from advisor.report.wording import forgotten
 from advisor.stats import compare
+from advisor.verdict import Forgetting, Standing
 
 OUTCOMES = {"recommend": "recommended", "cannot_tell": "cannot tell", "none_feasible": "none fits"}
 

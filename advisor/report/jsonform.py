@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from advisor.core import (
+from advisor.core import Task
+from advisor.measures import freshness, leakage
+from advisor.report.figures import known
+from advisor.report.model import Report, first_trials, ranked, visible
+from advisor.verdict import (
     Comparison,
     Cost,
     Counts,
@@ -15,12 +19,8 @@ from advisor.core import (
     Measure,
     Standing,
     SuiteChange,
-    Task,
     Verdict,
 )
-from advisor.measures import freshness, leakage
-from advisor.report.figures import known
-from advisor.report.model import Report, first_trials, ranked, visible
 
 VERSION = 1
 ALPHA = 0.05  # of the intervals of changed facts and leakage, whatever the verdict's is

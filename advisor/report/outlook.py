@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from advisor.core import Flip, Outlook
 from advisor.reasons import flip_number, flip_words
 from advisor.report.figures import (
     decimal,
@@ -20,6 +19,7 @@ from advisor.report.figures import (
     words,
 )
 from advisor.report.model import Report, level
+from advisor.verdict import Flip, Outlook
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from advisor.core import Forgetting
 from advisor.report.audit import audit
 from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, known, listed, plural
@@ -34,6 +33,7 @@ from advisor.report.tables import contrasts, fields_table, shared_method, standi
 from advisor.report.trust import trust
 from advisor.report.whatif import what_if
 from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
+from advisor.verdict import Forgetting
 
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
 _OPENING = {"recommend": "Recommended", "cannot_tell": "Undecided", "none_feasible": "None fits"}

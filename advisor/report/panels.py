@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from advisor.core import Forgetting, PrepareCost, SuiteChange
+from advisor.core import PrepareCost
 from advisor.report.figures import decimal, known, points, words
 from advisor.report.model import Report, ranked
 from advisor.report.svg import Scale, clipped, el, group, padded, picture
 from advisor.report.wording import GATE_WORDS, UNIT_WORDS
+from advisor.verdict import Forgetting, SuiteChange
 
 _WIDTH = 384.0
 _ROW = 24.0

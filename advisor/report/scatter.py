@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from advisor.core import Standing
 from advisor.report import labels
 from advisor.report.figures import known, money, percent, percent_measure, words
 from advisor.report.labels import Box
 from advisor.report.model import FAMILY_WORDS, Report, family, ranked
 from advisor.report.svg import Scale, clipped, el, group, padded, picture
+from advisor.verdict import Standing
 
 _RADIUS = 5.0
 

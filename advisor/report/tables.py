@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from advisor.core import Comparison, Forgetting, Standing
 from advisor.report.bars import difference_bar, quality_bar
 from advisor.report.figures import (
     MISSING,
@@ -25,6 +24,7 @@ from advisor.report.figures import (
 )
 from advisor.report.model import AXES, FAMILY_WORDS, Report, family, ranked
 from advisor.report.wording import forgotten, limits
+from advisor.verdict import Comparison, Forgetting, Standing
 
 # How scorers name the part for one field of an answer, or for one rule that it must keep.
 FIELD = ("field:", "rule:")

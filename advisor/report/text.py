@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from advisor.core import Forgetting, SuiteChange
 from advisor.report.audit import audit
 from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
@@ -22,6 +21,7 @@ from advisor.report.wording import (
     limited_banner,
     unchanged_sentence,
 )
+from advisor.verdict import Forgetting, SuiteChange
 
 # Columns of words, set left.
 _WORDS = frozenset({"Contender", "Suite", "Gate", "Limits", "Mend", "Reading", "Leakage"})

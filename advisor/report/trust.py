@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advisor.core import IndexState, Measure, Trial
+from advisor.core import IndexState, Trial
 from advisor.measures import freshness, leakage
 from advisor.report.figures import (
     MISSING,
@@ -15,6 +15,7 @@ from advisor.report.figures import (
 from advisor.report.jsonform import ALPHA
 from advisor.report.model import Report, first_trials, level
 from advisor.report.outlook import Sheet
+from advisor.verdict import Measure
 
 INDEX_WORDS: dict[IndexState, str] = {
     "before": "as it was", "after": "new documents", "both": "old and new documents",

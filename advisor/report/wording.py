@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from advisor.core import Forgetting, GateState, Standing
 from advisor.report.figures import (
     bounds,
     decimal,
@@ -23,6 +22,7 @@ from advisor.report.figures import (
     words,
 )
 from advisor.report.model import Report, compared, lead, level, ranked, reference
+from advisor.verdict import Forgetting, GateState, Standing
 
 GATE_WORDS: Mapping[GateState, str] = {
     "pass": "pass",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from advisor.core import Counts, Policy, PrepareCost, Reworded, SuiteScores
+from advisor.core import PrepareCost, Reworded, SuiteScores
 from advisor.decide import Case
 from advisor.errors import AdvisorError
 from advisor.measures.cost import Work
@@ -17,6 +17,7 @@ from advisor.measures.marks import Marks
 from advisor.runner.journal import Journal
 from advisor.runner.registration import Registration
 from advisor.stats.spread import Floats
+from advisor.verdict import Counts, Policy
 
 STAGE = "ledger"
 VERSION = 1

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from advisor import __version__
 from advisor.config import Recipe, Settings
 from advisor.contenders.composed import Tools
-from advisor.core import Policy, Task
+from advisor.core import Task
 from advisor.data.digest import digest
 from advisor.data.versions import Version
 from advisor.measures.retention import Suite
+from advisor.verdict import Policy
 
 PACKAGES = (
     "torch", "transformers", "peft", "bitsandbytes", "lm_eval", "sentence-transformers",

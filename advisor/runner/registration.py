@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from advisor.core import Policy
 from advisor.data.digest import digest
 from advisor.runner.journal import Journal
+from advisor.verdict import Policy
 
 if TYPE_CHECKING:  # `advisor decide` has a second, and reading YAML takes a quarter of it
     from advisor.runner.plan import Plan

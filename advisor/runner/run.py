@@ -16,7 +16,7 @@ import yaml
 from advisor import report
 from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import fits, varies
-from advisor.core import Reworded, SuiteScores, Trial, Verdict
+from advisor.core import Reworded, SuiteScores, Trial
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
@@ -31,6 +31,7 @@ from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
 from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
+from advisor.verdict import Verdict
 
 log = logging.getLogger(__name__)
 

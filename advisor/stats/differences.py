@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from advisor.core import Measure
 from advisor.errors import AdvisorError
 from advisor.stats.spread import (
     Codes,
@@ -21,6 +20,7 @@ from advisor.stats.spread import (
     t,
     t_tail,
 )
+from advisor.verdict import Measure
 
 # As CARRIED, but for differences, whose gains and losses both carry (simulated).
 CARRIED_APART = 20

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from advisor.core import Measure
 from advisor.errors import AdvisorError
 from advisor.stats.spread import (
     CARRIED,
@@ -22,6 +21,7 @@ from advisor.stats.spread import (
     t,
     z,
 )
+from advisor.verdict import Measure
 
 DRAWS = 2000  # bootstrap draws: the quantiles then move by well under a tenth of a width
 

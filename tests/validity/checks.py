@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.core import Cost, Counts, Measure, Policy, Standing
 from advisor.decide import Evidence, decide
 from advisor.stats import (
     Difference,
@@ -17,6 +16,7 @@ from advisor.stats import (
     redrawn_means,
     rows_to_decide,
 )
+from advisor.verdict import Cost, Counts, Measure, Policy, Standing
 
 from .journals import SETTINGS, Floats, Setting, seeded
 
