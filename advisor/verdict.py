@@ -327,6 +327,16 @@ class Effects:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """One recipe tuned on growing, nested parts of the train rows, scored on the same test
+    rows: `points` are (train rows, quality), fewest rows first; `reading` says what follows."""
+
+    contender: str
+    points: tuple[tuple[int, Measure], ...]
+    reading: str
+
+
 Outcome = Literal["recommend", "cannot_tell", "none_feasible"]
 
 
@@ -345,3 +355,4 @@ class Verdict:
     seeds: tuple[SeedSpread, ...] = ()
     slices: tuple[Slice, ...] = ()
     effects: Effects | None = None
+    curves: tuple[LearningCurve, ...] = ()
