@@ -21,6 +21,8 @@ from advisor.report.figures import (
 from advisor.report.model import Report, level
 from advisor.verdict import Flip, Outlook
 
+COSTS, LEARNT = "Where costs cross", "What more train rows gave"
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -38,7 +40,7 @@ def sheets(report: Report) -> tuple[Sheet, ...]:
     seen = report.verdict.outlook
     if seen is not None:
         found += [_flips(seen), _odds(seen), _break_even(seen)]
-    found += [*_effects(report), _seeds(report), *_slices(report)]
+    found += [*_effects(report), _learnt(report), _seeds(report), *_slices(report)]
     return tuple(one for one in found if one.lines)
 
 
@@ -95,7 +97,7 @@ def _break_even(seen: Outlook) -> Sheet:
     lede = (f"Between {seen.about} and each other that may be used, all costs of the horizon "
             "counted. Best quality for its cost: " + ", ".join(seen.front) + ".")
     heads = (("Cheaper at first", ""), ("Cheaper later", ""), ("From", ""))
-    return Sheet("Where costs cross", lede, heads, lines)
+    return Sheet(COSTS, lede, heads, lines)
 
 
 def _effects(report: Report) -> list[Sheet]:
@@ -124,6 +126,18 @@ def _effects(report: Report) -> list[Sheet]:
               (("Factors", ""), ("First", "points"), ("Second", "points"), ("Together", "points"),
                ("Beyond", "points"), ("Reading", "")), double),
     ]
+
+
+def _learnt(report: Report) -> Sheet:
+    """Each recipe on parts of the train rows, and what follows."""
+    curves = report.verdict.curves
+    lines = tuple((one.contender, whole(rows), percent_measure(quality))
+                  for one in curves for rows, quality in one.points)
+    lede = " ".join((
+        "The same recipe tuned on growing parts of the train rows, each within the next, and "
+        "asked the same test rows.", *(f"{one.contender}: {one.reading}" for one in curves)))
+    heads = (("Contender", ""), ("Train rows", ""), ("Quality", f"%, {level(report.run)}"))
+    return Sheet(LEARNT, lede, heads, lines)
 
 
 def _seeds(report: Report) -> Sheet:
