@@ -376,7 +376,7 @@ def test_charts_take_the_colours_of_the_page(browser: Browser, folder: Path) -> 
     for scheme in schemes:
         page, _ = opened(browser, folder / "plain", scheme=scheme)
         inks.append(page.evaluate(
-            "(() => { const text = document.querySelector('#cost .wide .role-mark text');"
+            "(() => { const text = [...document.querySelectorAll('#cost .wide text')].at(-1);"
             " return [getComputedStyle(text).fill, getComputedStyle(document.body).color]; })()"))
     assert all(ink == body for ink, body in inks)
     assert inks[0] != inks[1]

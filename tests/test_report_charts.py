@@ -155,6 +155,12 @@ def test_a_crossing_far_outside_any_volume_leaves_the_picture_readable(ruled: Re
     assert "today" in drawn.wide
 
 
+def test_one_that_costs_nothing_has_no_line_to_cross(ruled: Report) -> None:
+    free = tuple(replace(one, cost=replace(one.cost, usd_per_1k=0.0))
+                 if one.contender == "lora" else one for one in ruled.verdict.standings)
+    assert costs(replace(ruled, verdict=replace(ruled.verdict, standings=free))) is None
+
+
 def test_a_learning_curve_is_drawn_written_and_read(ruled: Report, report: Report) -> None:
     assert said(learning(ruled)) == ["lora with 25 train rows: 52.0% [45.0, 60.0]",
                                      "lora with 100 train rows: 79.0% [72.0, 85.0]"]

@@ -107,7 +107,8 @@ def _ends(ends: Sequence[Spec], frame: Frame, y: Spec) -> Spec:
 
 def costs(report: Report) -> Figure | None:
     """What each contender costs a month at each volume, all in, and where that of the
-    advised one crosses another's; None without the rules, or with nobody to compare."""
+    advised one crosses another's; None without the rules, with nobody to compare,
+    or where the advised one costs nothing, which no logarithm shows."""
     seen, basis = report.verdict.outlook, report.basis
     if seen is None or basis is None:
         return None
@@ -116,7 +117,7 @@ def costs(report: Report) -> Figure | None:
     shown = sorted((one for one in report.verdict.standings if one.contender in names
                     and known(one.cost.usd_per_1k) and one.cost.usd_per_1k > 0),
                    key=lambda one: (one.contender != seen.about, one.contender))
-    if len(shown) < 2:
+    if len(shown) < 2 or shown[0].contender != seen.about:
         return None
     crossings = {one.contender: pair.calls_per_month for one in shown for pair in pairs
                  if one.contender != seen.about and one.contender in (pair.first, pair.later)
