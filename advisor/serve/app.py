@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from advisor.contenders.composed import TOO_LONG
 from advisor.core import Answer
+from advisor.errors import AdvisorError
 from advisor.serve import chat
 from advisor.serve.desk import Full, Ticket
 from advisor.serve.door import Door
@@ -105,7 +106,13 @@ class Api:
         except Full as full:
             raise Refused(429, full.problem, code="queue_full",
                           headers={"Retry-After": str(self.service.desk.patience())}) from None
-        answer = await self._waited(ticket, request)
+        try:
+            answer = await self._waited(ticket, request)
+        except AdvisorError:
+            if not served.manifest.get("endpoint"):
+                raise
+            raise Refused(502, "the endpoint behind this system does not answer; the log says why",
+                          code="endpoint_failed") from None
         if answer.failure:
             raise _failed(answer)
         self.metrics.answered(answer.usage, time.monotonic() - started)

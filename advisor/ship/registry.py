@@ -318,5 +318,7 @@ def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What `list` shows without opening a bundle."""
     metrics = {key: manifest["metrics"][key] for key in ("primary", "value", "low", "high", "n")
                if key in manifest["metrics"]}
+    told = manifest.get("endpoint")
+    where = {"endpoint": {name: told[name] for name in ("name", "model", "url")}} if told else {}
     return {"contender": manifest["contender"], "task": dict(manifest["task"]),
-            "base": dict(manifest["base"]), "metrics": metrics}
+            "base": dict(manifest["base"]), "metrics": metrics, **where}

@@ -24,6 +24,8 @@ def statement(facts: Facts, files: Mapping[str, str]) -> dict[str, Any]:
     """That `files` (path to sha256) were made by this recipe from this base and data."""
     run = facts.run
     sources = [
+        {"name": f"model {facts.speaker}, not verified", "uri": facts.endpoint["url"]}
+        if facts.endpoint else
         {"name": f"base model {facts.base_id}", "digest": {"sha256": run["model"]["digest"]}},
         {"name": f"embedder {run['embedder']['name']}",
          "digest": {"sha256": run["embedder"]["digest"]}},
