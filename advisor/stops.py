@@ -16,3 +16,11 @@ def cut(text: str, stops: Sequence[str], *, begun: bool = False) -> str:
 def stopped(text: str, stops: Sequence[str]) -> bool:
     """Whether a stop string ends `text`."""
     return bool(stops) and cut(text, stops) != text
+
+
+def settled(text: str, stops: Sequence[str]) -> str:
+    """The beginning of an answer that stays, whatever is written after `text`, which no stop
+    string has ended: what could become one is left off, and bytes that make no letter yet."""
+    text = text.rstrip("\N{REPLACEMENT CHARACTER}")
+    held = (n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n]))
+    return text[: len(text) - max(held, default=0)]

@@ -93,7 +93,9 @@ def _show(registry: Registry, options: argparse.Namespace) -> Said:
              f"registered {one.at} by {one.by}{' (signed)' if one.key else ''}",
              f"aliases: {', '.join(data['aliases']) or 'none'}"]
     lines += [f"BLOCKED: {one.blocked}"] if one.blocked else []
-    lines += [f"contender {one.about['contender']} on {one.about['base']['name']}, "
+    told = one.about.get("endpoint")
+    speaker = f"{told['model']} at {told['url']}" if told else one.about["base"]["name"]
+    lines += [f"contender {one.about['contender']} on {speaker}, "
               f"task {one.about['task']['name']}"]
     if "value" in quality:
         lines.append(f"{quality['primary']} {quality['value']:.3f} "

@@ -51,6 +51,9 @@ def execute(options: argparse.Namespace) -> int:
     print(f"{version.label} ({version.id[:12]}): packed, it answers {parity.same} of "
           f"{parity.rows} test rows as measured ({parity.value:.3f}, measured "
           f"{parity.value_was:.3f})")
+    if done.endpoint:
+        print(f"it answers through {done.endpoint['model']} at {done.endpoint['url']}: these "
+              "weights are not in the bundle and cannot be verified")
     for reason in done.barred_by:
         print(f"the verdict bars this contender: {reason}")
     if not done.final:

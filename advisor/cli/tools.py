@@ -14,7 +14,9 @@ from advisor.contenders.composed import Tools
 from advisor.core import System
 from advisor.engines.fake import FakeEngine
 from advisor.engines.openai import Endpoint, endpoint
+from advisor.engines.rerankers import FakeReranker
 from advisor.errors import AdvisorError
+from advisor.ship.elsewhere import check_here
 from advisor.workspace import Workspace
 
 
@@ -22,7 +24,7 @@ def fake() -> Tools:
     """The shipped deterministic stand-ins; never for a claim."""
     from advisor.engines.embedders import FakeEmbedder
 
-    return Tools(FakeEngine(), FakeEmbedder())
+    return Tools(FakeEngine(), FakeEmbedder(), reranker=lambda _: FakeReranker())
 
 
 def real(model: str, embedder: str, *, precision: str) -> Tools:
@@ -57,9 +59,9 @@ class Opener:
 
         manifest = verify(path)
         needed = [manifest[key] for key in ("base", "embedder", "precision")]
+        needed.append(manifest.get("endpoint"))
         if self._kept is None or self._kept[0] != needed:
-            tools = for_bundle(manifest, path, self.model)
-            self._kept = needed, replace(tools, endpoints=_endpoints())
+            self._kept = needed, for_bundle(manifest, path, self.model)
         system, _ = reopen(path, self._kept[1])
         return manifest, system
 
@@ -86,9 +88,17 @@ def for_bundle(manifest: Mapping[str, Any], path: Path, model: str | None) -> To
 
     Raises AdvisorError when they are not here, or are not the ones that were measured.
     """
+    endpoints = _endpoints()
+    check_here(manifest.get("endpoint", {}), endpoints)
+    return replace(_models(manifest, path, model), endpoints=endpoints)
+
+
+def _models(manifest: Mapping[str, Any], path: Path, model: str | None) -> Tools:
     base, embedder = manifest["base"], manifest["embedder"]
     if base["name"] == "fake":
         return fake()
+    if manifest.get("endpoint"):
+        return _beside_endpoint(manifest, path)
     try:
         tools = real(model or base["name"], embedder["name"], precision=manifest["precision"])
     except AdvisorError as error:
@@ -98,13 +108,35 @@ def for_bundle(manifest: Mapping[str, Any], path: Path, model: str | None) -> To
         ("embedder", tools.embedder.digest, embedder["digest"]),
     ):
         if found != wanted:
-            raise AdvisorError(
-                f"{path}: the {kind} found here is not the one that was measured "
-                f"(digest {found[:12]}, expected {wanted[:12]})",
-                fix=f"install the {kind} named in {path}/manifest.json, and measure on a "
-                "machine of the same kind or set precision in advisor.yaml",
-            )
+            raise _another(kind, found, wanted, path)
     return tools
+
+
+def _another(kind: str, found: str, wanted: str, path: Path) -> AdvisorError:
+    return AdvisorError(
+        f"{path}: the {kind} found here is not the one that was measured "
+        f"(digest {found[:12]}, expected {wanted[:12]})",
+        fix=f"install the {kind} named in {path}/manifest.json, and measure on a "
+        "machine of the same kind or set precision in advisor.yaml",
+    )
+
+
+def _beside_endpoint(manifest: Mapping[str, Any], path: Path) -> Tools:
+    """No base model, and the embedder only if something is searched with it."""
+    from advisor.config import Recipe
+    from advisor.runner.record import absent
+
+    recipe = Recipe.model_validate_json(manifest["recipe"])
+    tools = absent({"model": manifest["base"], "embedder": manifest["embedder"]})
+    if recipe.retrieval.kind not in ("dense", "hybrid") and recipe.prompt.select != "nearest":
+        return tools
+    from advisor.engines.embedders import SentenceEmbedder
+    from advisor.engines.models import resolve
+
+    found = SentenceEmbedder(resolve(manifest["embedder"]["name"]))
+    if found.digest != manifest["embedder"]["digest"]:
+        raise _another("embedder", found.digest, manifest["embedder"]["digest"], path)
+    return replace(tools, embedder=found)
 
 
 def quiet() -> None:

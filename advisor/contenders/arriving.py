@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from typing import Protocol, overload
 
 from advisor.contenders.composed import Asked, Composed
 from advisor.core import Answer, Question, System
@@ -19,11 +19,24 @@ MOST = 256
 More = Callable[[int], Sequence[Question]]
 
 
-def answers(system: System, first: Sequence[Question], more: More) -> Iterator[Answer]:
+class Listener(Protocol):
+    """Who wants to hear answers while they are written, by the question's id."""
+
+    def wants(self, id: str) -> bool: ...
+
+    def hears(self, id: str, more: str) -> None:
+        """The next piece; all pieces together begin the text of the answer."""
+        ...
+
+
+def answers(
+    system: System, first: Sequence[Question], more: More, listener: Listener | None = None
+) -> Iterator[Answer]:
     """Answer `first`, and what `more(places)` hands over meanwhile; ends when all have been.
 
     Only a model of this process takes newcomers in: with any other system `more` is not
-    called. All ids must differ. What `answer` raises ends everybody.
+    called. All ids must differ. What `answer` raises ends everybody. `listener` hears answers
+    in which nothing is changed once they are written.
     """
     engine = system.engine if isinstance(system, Composed) else None
     if not isinstance(system, Composed) or engine is None:
@@ -31,16 +44,18 @@ def answers(system: System, first: Sequence[Question], more: More) -> Iterator[A
         return
     waiting = list(first)
     while waiting:
-        answering = _Round(system, more)
+        answering = _Round(system, more, listener if system.verbatim else None)
         answering.add(waiting)
         yield from answering.answers(engine)
         waiting = answering.left
 
 
 class _Round(Sequence[TokenIds]):
-    """The prompts of one call of an engine; see `engines.protocol.Arriving`."""
+    """The prompts of one call of an engine; see `engines.protocol.Arriving` and `Followed`."""
 
-    def __init__(self, system: Composed, more: More) -> None:
+    def __init__(self, system: Composed, more: More, listener: Listener | None) -> None:
+        self._listener = listener
+        self._heard: dict[int, int] = {}  # letters of each answer that were passed on
         self.left: list[Question] = []
         self._system = system
         self._more = more
@@ -64,6 +79,15 @@ class _Round(Sequence[TokenIds]):
             return
         if new := self._more(places):
             self.add(new, beginning)
+
+    def follows(self, index: int) -> bool:
+        return self._listener is not None and self._listener.wants(self._asked[index].question.id)
+
+    def written(self, index: int, text: str) -> None:
+        heard = self._heard.get(index, 0)
+        if self._listener is not None and len(text) > heard:
+            self._heard[index] = len(text)
+            self._listener.hears(self._asked[index].question.id, text[heard:])
 
     def answers(self, engine: Engine) -> Iterator[Answer]:
         system, known = self._system, len(self)

@@ -175,6 +175,11 @@ class Composed:
                 for question, prompt in zip(questions, prompts, strict=True)]
 
     @property
+    def verbatim(self) -> bool:
+        """Whether an answer is what the model writes, with nothing read out of it."""
+        return not (self._style.reasons or self.recipe.retrieval.cite)
+
+    @property
     def max_tokens(self) -> int:
         """The limit of an answer, its reasoning included."""
         return self.manner.max_tokens + (

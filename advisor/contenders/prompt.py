@@ -90,7 +90,8 @@ class NearestShots:
 
 @dataclass(frozen=True, slots=True)
 class RandomShots:
-    """For each question `count` examples drawn anew, by the seed and the question's id."""
+    """For each question `count` examples drawn anew, by the seed and the question's text: its id
+    is another where it is served than where it was measured."""
 
     pool: tuple[Example, ...]
     count: int
@@ -100,7 +101,7 @@ class RandomShots:
         chosen = []
         for question in questions:
             others = [example for example in self.pool if example.question != question]
-            drawn = random.Random(f"{self.seed} {question.id}")
+            drawn = random.Random(f"{self.seed} {question.text}")
             chosen.append(tuple(drawn.sample(others, min(self.count, len(others)))))
         return chosen
 

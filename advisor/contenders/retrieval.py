@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -199,6 +199,23 @@ def load(
     if (folder / "vectors.npy").is_file():
         vectors = np.load(folder / "vectors.npy", allow_pickle=False)
     return Index(spec, _passages(folder), vectors, embedder, reranker)
+
+
+def without(folder: Path, documents: Collection[str]) -> int:
+    """Take the passages of `documents` out of what `Index.save` wrote; how many are left.
+
+    Nothing is embedded again: the other passages keep their vectors.
+    """
+    lines = (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()
+    keep = [i for i, line in enumerate(lines) if json.loads(line)["document"] not in documents]
+    about = _about(folder)
+    (folder / "passages.jsonl").write_text("".join(f"{lines[i]}\n" for i in keep), "utf-8")
+    if (folder / "vectors.npy").is_file():
+        vectors = np.load(folder / "vectors.npy", allow_pickle=False)
+        np.save(folder / "vectors.npy", vectors[keep], allow_pickle=False)
+        about["vectors"] = _sha256(folder / "vectors.npy")
+    (folder / "index.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return len(keep)
 
 
 def _embedded(texts: list[str], embedder: Embedder, known: dict[str, Vectors]) -> Vectors:

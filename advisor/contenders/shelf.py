@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def load(folder: Path, prompt: PromptSpec, *, embedder: Embedder) -> Shots:
         seed = json.loads((folder / "shots.json").read_text(encoding="utf-8"))["seed"]
         return RandomShots(examples, prompt.shots, seed)
     return FixedShots(examples)
+
+
+def without(folder: Path, ids: Collection[str]) -> int:
+    """Take the examples of these question ids out of what `save` wrote; how many are left."""
+    lines = (folder / "shots.jsonl").read_text(encoding="utf-8").splitlines()
+    keep = [i for i, line in enumerate(lines) if json.loads(line)["question"]["id"] not in ids]
+    (folder / "shots.jsonl").write_text("".join(f"{lines[i]}\n" for i in keep), "utf-8")
+    if (folder / "shots.npy").is_file():
+        vectors = np.load(folder / "shots.npy", allow_pickle=False)
+        np.save(folder / "shots.npy", vectors[keep], allow_pickle=False)
+    return len(keep)
 
 
 def _example(row: dict[str, Any]) -> Example:

@@ -21,6 +21,7 @@ from advisor.core import PrepareCost
 from advisor.engines.protocol import (
     Constraint,
     Course,
+    Followed,
     Generation,
     Lesson,
     Message,
@@ -74,6 +75,9 @@ class FakeEngine:
             text = stops.cut(self._say(turns)[: limit * 4], stop)
             if constraints:
                 text = _held(text, constraints[index])
+            if isinstance(prompts, Followed) and prompts.follows(index):
+                for end in range(1, len(text)):
+                    prompts.written(index, stops.settled(text[:end], stop))
             yield index, Generation(text, len(text.split()), SECONDS)
 
     def score(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[tuple[float, bool]]:

@@ -26,6 +26,8 @@ CACHED_BYTES = 768 * 2**20  # keys and values on a CPU; on a GPU half of what is
 FREE = 0.25  # share of finished rows at which the batch is packed anew
 
 Ended = Callable[[Sequence[int]], bool]
+# The prompt and all the tokens of its answer so far, each time one is added that ends nothing.
+Told = Callable[[int, Sequence[int]], None]
 # Prompts by index, what each has said so far, and their logits: the logits to choose from.
 Steer = Callable[[Sequence[int], Sequence[Sequence[int]], torch.Tensor], torch.Tensor]
 
@@ -65,6 +67,7 @@ class Rules:
     ended: Ended
     choose: Choose
     steer: Steer | None = None
+    told: Told | None = None
 
 
 @dataclass(slots=True)
@@ -256,6 +259,8 @@ def _note(rows: Sequence[Row], chosen: torch.Tensor, rules: Rules) -> None:
             continue
         row.said.append(token)
         row.done = len(row.said) >= row.limit or rules.ended(row.said)
+        if rules.told is not None and not row.done:
+            rules.told(row.index, row.said)
 
 
 def _share(started: float, rows: Sequence[Row]) -> None:

@@ -72,12 +72,14 @@ class Purse:
 class Endpoint:
     """One served model as a Speaker; `name` is its name in advisor.yaml.
 
-    The purse is that of this object: what one command may spend.
+    The purse is that of this object: what one command may spend. `answered` collects which
+    model its answers said they were from, and that model's `system_fingerprint` if any.
     """
 
     name: str
     given: EndpointFile
     purse: Purse
+    answered: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def digest(self) -> str:
@@ -173,7 +175,9 @@ class Endpoint:
     def _call(self, client: Any, body: dict[str, Any], most: float) -> Generation:
         usd = 0.0
         try:
-            said = _read(self._sent(client, body))
+            response = self._sent(client, body)
+            said = _read(response)
+            self.answered.add((_told(response, "model"), _told(response, "system_fingerprint")))
             usd = self._usd(said.tokens_in or 0, said.tokens_out)
             return said
         except Unanswered as reason:
@@ -322,6 +326,11 @@ def _read(response: Any) -> Generation:
     if not counted or not isinstance(text, str | None):
         raise Unanswered(f"its response is no chat completion: {_shown(str(response))}", tries=1)
     return Generation(text or "", tokens_out, math.nan, tokens_in)
+
+
+def _told(response: Any, name: str) -> str:
+    value = getattr(response, name, None)
+    return _shown(value) if isinstance(value, str) else ""
 
 
 def _shown(text: str) -> str:

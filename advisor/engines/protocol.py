@@ -143,6 +143,20 @@ class Arriving(Protocol):
         ...
 
 
+@runtime_checkable
+class Followed(Protocol):
+    """Prompts whose answers are followed while they are written."""
+
+    def follows(self, index: int) -> bool:
+        """Whether anybody waits for the answer of this prompt as it grows."""
+        ...
+
+    def written(self, index: int, text: str) -> None:
+        """`text` begins the answer, and stays whatever follows; each call's begins with that
+        of the call before."""
+        ...
+
+
 class Engine(Protocol):
     """One language model, perhaps with an adapter, behind four verbs.
 
@@ -186,6 +200,7 @@ class Engine(Protocol):
         `constraints` is empty, or has one for each prompt; raises AdvisorError for one
         that cannot be kept. Where `prompts` are also `Arriving`, an engine that can answers
         the newcomers beside the others, under the last limit; one that cannot leaves them.
+        Where they are `Followed`, an engine may tell of answers as it writes them.
         """
         ...
 

@@ -20,6 +20,7 @@ from advisor.engines.models import ModelFiles, file_digest, folder_digest
 from advisor.engines.protocol import (
     Constraint,
     Course,
+    Followed,
     Generation,
     Message,
     Sampling,
@@ -107,7 +108,13 @@ class TransformersEngine:
         choose = generation.drawn(sampling) if sampling else generation.most_likely
         ends = self._ends()
         steer = self.weights.grammars(ends).steer(constraints) if constraints else None
-        rules = generation.Rules(ends, ended, choose, steer)
+        told = None
+        if isinstance(prompts, Followed) and self.weights.settles:
+            def told(index: int, tokens: Sequence[int]) -> None:
+                if prompts.follows(index):
+                    prompts.written(index, stops.settled(text(tokens), stop))
+
+        rules = generation.Rules(ends, ended, choose, steer, told)
         for index, decoded in generation.write(
             self.weights.model, prompts, limits, rules, beginning=beginning
         ):

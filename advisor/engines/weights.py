@@ -75,6 +75,16 @@ class Weights:
                 self._kept = layout.read(model, prompts[0][:length])
         return self._kept if length else layout.NOTHING
 
+    @property
+    def settles(self) -> bool:
+        """Whether the text of some tokens stays as it is when more follow, but for letters that
+        are not whole yet: so where tokens stand for bytes and nothing is tidied afterwards."""
+        from tokenizers.decoders import ByteLevel
+
+        tokenizer = self.tokenizer
+        decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+        return isinstance(decoder, ByteLevel) and not tokenizer.clean_up_tokenization_spaces
+
     def grammars(self, ends: frozenset[int]) -> constraining.Grammars:
         """What answers can be held to with this tokenizer; made once."""
         if self._grammars is None:

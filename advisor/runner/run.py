@@ -31,6 +31,7 @@ from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
 from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
+from advisor.ship.elsewhere import identity
 from advisor.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -252,4 +253,5 @@ def _origin(plan: Plan, verdict: Verdict) -> Origin:
             "high": quality.high, "n": quality.n, "final": verdict.final,
             "tuned": isinstance(recipe.weights, TunedWeights),
         },
+        endpoint=identity(recipe, plan.settings.endpoints),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +18,19 @@ from starlette.routing import Route
 
 from advisor.contenders.composed import TOO_LONG
 from advisor.core import Answer
+from advisor.errors import AdvisorError
 from advisor.serve import chat
 from advisor.serve.desk import Full, Ticket
 from advisor.serve.door import Door
 from advisor.serve.faults import Refused
 from advisor.serve.metrics import Metrics
-from advisor.serve.replies import Reply
+from advisor.serve.replies import Events, Reply, broken
 from advisor.serve.service import Served, Service
+from advisor.serve.streams import HEADERS, Pieces, Streamed
 from advisor.serve.tokens import Tokens
 
 log = logging.getLogger(__name__)
+FAILED = "this request failed; the log says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,16 @@ class Api:
         self._admit()
         started = time.monotonic()
         self.inside += 1
+        response: Response | None = None
         try:
             async with asyncio.timeout(self.limits.seconds):
-                return await self._answered(request, started)
+                response = await self._answered(request, started)
+                return response
         except TimeoutError:
-            raise Refused(504, f"no answer within {self.limits.seconds:g} seconds",
-                          code="timeout") from None
+            raise self._too_late() from None
         finally:
-            self.inside -= 1
-            self.last = time.monotonic()
+            if not isinstance(response, Streamed):  # that says itself when it has ended
+                self._out()
 
     async def models(self, _: Request) -> Response:
         return JSONResponse({"object": "list", "data": self._listed()})
@@ -100,22 +104,79 @@ class Api:
         asked = chat.read(raw, served.abilities, self.history)
         if asked.model is not None and asked.model not in served.target.names:
             raise _unknown(asked.model, served)
+        pieces = Pieces()
         try:
-            ticket = self.service.desk.submit(asked.question, served.system)
+            ticket = self.service.desk.submit(asked.question, served.system,
+                                              pieces.heard if asked.stream else None)
         except Full as full:
             raise Refused(429, full.problem, code="queue_full",
                           headers={"Retry-After": str(self.service.desk.patience())}) from None
-        answer = await self._waited(ticket, request)
-        if answer.failure:
-            raise _failed(answer)
-        self.metrics.answered(answer.usage, time.monotonic() - started)
-        most = served.abilities.max_tokens
-        reply = Reply(answer, served.name, served.target.id, int(time.time()),
-                      0 < most <= answer.usage.tokens_out, asked.ignored)
+        pieces.expect(ticket)
+        exchange = _Exchange(served, asked, pieces, ticket, started)
+        try:
+            said = await self._waited(exchange, request)
+        except AdvisorError as error:
+            raise _fault(error, served) from error
+        if isinstance(said, str):
+            return Streamed(self._events(said, exchange), self._out)
+        if said.failure:
+            raise _failed(said)
+        reply = self._reply(said, exchange)
         if asked.stream:
-            return Response(b"".join(reply.events(usage=asked.usage)),
-                            media_type="text/event-stream")
+            whole = exchange.events.piece(said.text, first=True)
+            return Response(whole + exchange.events.last(reply, usage=asked.usage),
+                            headers=HEADERS, media_type="text/event-stream")
         return JSONResponse(reply.whole)
+
+    async def _events(self, first: str, exchange: _Exchange) -> AsyncIterator[bytes]:
+        """The answer as it is written; what goes wrong now can only be told in the stream."""
+        sent, events = first, exchange.events
+        yield events.piece(first, first=True)
+        try:
+            while True:
+                # The loop's clock is the monotonic one.
+                async with asyncio.timeout_at(exchange.started + self.limits.seconds):
+                    said = await exchange.pieces.next()
+                if not isinstance(said, str):
+                    break
+                sent += said
+                yield events.piece(said)
+            if said.failure:
+                raise _failed(said)
+            if not said.text.startswith(sent):
+                raise Refused(500, "the answer became another while it was written",
+                              code="answer_changed")
+            reply = self._reply(said, exchange)
+            if rest := said.text[len(sent):]:
+                yield events.piece(rest)
+            yield events.last(reply, usage=exchange.asked.usage)
+        except TimeoutError:
+            yield broken(self._too_late().body)
+        except Refused as refused:
+            yield broken(refused.body)
+        except Exception as error:
+            log.error("a request failed: %s", type(error).__name__)
+            yield broken(_fault(error, exchange.served).body)
+        finally:
+            self._give_up(exchange)
+
+    def _reply(self, answer: Answer, exchange: _Exchange) -> Reply:
+        self.metrics.answered(answer.usage, time.monotonic() - exchange.started)
+        served, most = exchange.served, exchange.served.abilities.max_tokens
+        return Reply(answer, served.name, served.target.id, exchange.events.created,
+                     0 < most <= answer.usage.tokens_out, exchange.asked.ignored)
+
+    def _too_late(self) -> Refused:
+        return Refused(504, f"no answer within {self.limits.seconds:g} seconds", code="timeout")
+
+    def _out(self) -> None:
+        self.inside -= 1
+        self.last = time.monotonic()
+
+    def _give_up(self, exchange: _Exchange) -> None:
+        """Make room for others, if nobody has begun to answer."""
+        if not exchange.ticket.answer.done():
+            self.service.desk.leave(exchange.ticket)
 
     async def _body(self, request: Request) -> bytes:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -136,27 +197,44 @@ class Api:
             raise Refused(499, "the client left") from None
         return bytes(raw)
 
-    async def _waited(self, ticket: Ticket, request: Request) -> Answer:
-        """The answer; a request that is given up while it waits makes room for others."""
-        answer = asyncio.wrap_future(ticket.answer)
+    async def _waited(self, exchange: _Exchange, request: Request) -> str | Answer:
+        """The first piece of a streamed answer, or all of it; a request that is given up while
+        it waits makes room for others."""
+        said = asyncio.ensure_future(exchange.pieces.next())
         left = asyncio.ensure_future(_left(request))
         try:
-            either: set[asyncio.Future[Any]] = {answer, left}
+            either: set[asyncio.Future[Any]] = {said, left}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return answer.result()
+            if said.done():
+                return said.result()
             raise Refused(499, "the client left")
         finally:
             left.cancel()
-            if not answer.done():
-                answer.cancel()
-                self.service.desk.leave(ticket)
+            if not said.done():
+                said.cancel()
+                self._give_up(exchange)
 
     def _listed(self) -> list[dict[str, object]]:
         served = self.service.current
         return [{"id": name, "object": "model", "created": 0, "owned_by": "advisor",
                  "version": served.target.id, "contender": served.manifest["contender"]}
                 for name in dict.fromkeys(served.target.names)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A question that was let in, and how its answer is to be sent."""
+
+    served: Served
+    asked: chat.Request
+    pieces: Pieces
+    ticket: Ticket
+    started: float
+    events: Events = field(init=False)
+
+    def __post_init__(self) -> None:
+        events = Events(self.served.name, self.served.target.id, int(time.time()))
+        object.__setattr__(self, "events", events)
 
 
 def application(api: Api, tokens: Tokens, *, hosts: tuple[str, ...] = ()) -> Door:
@@ -187,6 +265,14 @@ def _failed(answer: Answer) -> Refused:
                    code="endpoint_failed")
 
 
+def _fault(error: Exception, served: Served) -> Refused:
+    """What is said of something that `answer` raised."""
+    if isinstance(error, AdvisorError) and served.manifest.get("endpoint"):
+        return Refused(502, "the endpoint behind this system does not answer; the log says why",
+                       code="endpoint_failed")
+    return Refused(500, FAILED)
+
+
 def _unknown(name: str, served: Served) -> Refused:
     known = ", ".join(dict.fromkeys(served.target.names))
     return Refused(404, f"model {name[:80]!r} is not served here (there is: {known})", "model",
@@ -205,4 +291,4 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 async def _crashed(request: Request, error: Exception) -> Response:
     log.error("a request failed: %s", type(error).__name__)
-    return await _refused(request, Refused(500, "this request failed; the log says why"))
+    return await _refused(request, Refused(500, FAILED))

@@ -18,6 +18,7 @@ from advisor.errors import AdvisorError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Heard = Callable[[str], None]
 # As many as an engine answers side by side (engines/generation.py).
 ROWS = 64
 
@@ -28,10 +29,15 @@ class Full(AdvisorError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """A question on its way through `system`; `answer` will hold what became of it."""
+    """A question on its way through `system`; `answer` will hold what became of it.
+
+    `heard` is called, on the thread that runs models, with each piece of the answer as it is
+    written, where that is possible: none, or all but what the answer ends with.
+    """
 
     question: Question
     system: System
+    heard: Heard | None = None
     answer: Future[Answer] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
@@ -57,14 +63,14 @@ class Desk:
 
     # ------------------------------------------------------------- for whoever asks
 
-    def submit(self, question: Question, system: System) -> Ticket:
+    def submit(self, question: Question, system: System, heard: Heard | None = None) -> Ticket:
         """Queue a question. Raises Full when `most` are inside, waiting or being answered."""
         with self._changed:
             if len(self._waiting) + len(self._inside) >= self.most:
                 raise Full(f"{self.most} requests are being answered or waiting",
                            fix=f"try again in {self.patience()} seconds")
             self._count += 1
-            ticket = Ticket(replace(question, id=str(self._count)), system)
+            ticket = Ticket(replace(question, id=str(self._count)), system, heard)
             self._waiting.append(ticket)
             self._changed.notify()
         return ticket
@@ -124,7 +130,8 @@ class Desk:
         if system is None or not first:
             return
         try:
-            for answer in answers(system, first, lambda places: self._take(system, places)):
+            for answer in answers(system, first, lambda places: self._take(system, places),
+                                  self):
                 self._deliver(answer)
         except Exception:  # one odd question must not cost the others their answer
             log.exception("a batch failed; its questions are asked one at a time")
@@ -132,6 +139,15 @@ class Desk:
                 self._alone(ticket)
         for ticket in list(self._inside.values()):
             self._fail(ticket, RuntimeError("the system gave no answer"))
+
+    def wants(self, id: str) -> bool:
+        ticket = self._inside.get(id)
+        return ticket is not None and ticket.heard is not None
+
+    def hears(self, id: str, more: str) -> None:
+        ticket = self._inside[id]
+        assert ticket.heard is not None
+        ticket.heard(more)
 
     def _take(self, system: System | None, places: int) -> Sequence[Question]:
         """The next questions to `system`; none while another job or system has its turn."""

@@ -39,6 +39,8 @@ class Origin:
 
     `template` identifies the base's chat template by what it makes of a fixed conversation,
     `code` maps what computed to its version; both are empty for what was never re-scored.
+    `endpoint` says which service holds the weights where no bundle can (`ship.elsewhere`):
+    `base` is then the model that the rest of its run was measured on.
     """
 
     contender: str
@@ -51,6 +53,7 @@ class Origin:
     metrics: Mapping[str, Any]
     template: str = ""
     code: Mapping[str, str] = field(default_factory=dict)
+    endpoint: Mapping[str, Any] = field(default_factory=dict)
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -76,8 +76,9 @@ class Registry:
 
     # ------------------------------------------------------------- what changes it
 
-    def register(self, folder: Path, name: str) -> Version:
-        """Keep the bundle in `folder` as the next version of `name`.
+    def register(self, folder: Path, name: str, *, who: Actor | None = None) -> Version:
+        """Keep the bundle in `folder` as the next version of `name`, for `who` if it was
+        found already that they may.
 
         The same bundle again is the version it already is. Raises AdvisorError for a
         bundle that does not verify, that stands under another name, or that holds a row
@@ -86,7 +87,7 @@ class Registry:
         if not NAME.fullmatch(name):
             raise AdvisorError(f"{name!r} is no name for a model (letters a-z, digits, -)",
                                fix="--as NAME")
-        who = self.actor("trainer", "register a version")
+        who = who or self.actor("trainer", "register a version")
         manifest = bundle.verify(folder)
         files = {**manifest["files"], bundle.MANIFEST: file_digest(folder / bundle.MANIFEST)}
         key = files[bundle.MANIFEST]
@@ -129,7 +130,10 @@ class Registry:
             return seen
         trust, who = self._trusted("approver", f"move {name}@{alias}")
         self._check_rule(wanted, alias, who, trust)
-        gate = passed(move.gate, wanted, expected, demanded=trust.rule(alias).gate)
+        # With what may not be used any more nothing can be compared.
+        there = expected if expected and not state.versions[expected].blocked else ""
+        demanded = trust.rule(alias).gate or "successor_of" in wanted.about
+        gate = passed(move.gate, wanted, there, demanded=demanded)
         staged = {sha256(gate).hexdigest(): gate} if gate else {}
         with self.objects.staged(staged) as staging, self.writing() as (writer, now):
             self._unchanged(now, (name, alias), expected)
@@ -318,5 +322,9 @@ def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What `list` shows without opening a bundle."""
     metrics = {key: manifest["metrics"][key] for key in ("primary", "value", "low", "high", "n")
                if key in manifest["metrics"]}
+    after = {key: manifest["metrics"][key] for key in ("successor_of",)
+             if key in manifest["metrics"]}
+    told = manifest.get("endpoint")
+    where = {"endpoint": {name: told[name] for name in ("name", "model", "url")}} if told else {}
     return {"contender": manifest["contender"], "task": dict(manifest["task"]),
-            "base": dict(manifest["base"]), "metrics": metrics}
+            "base": dict(manifest["base"]), "metrics": metrics, **where, **after}

@@ -22,6 +22,7 @@ from advisor.ship.governance.lineage import (
 )
 from advisor.ship.registry import OPEN, Registry
 from advisor.ship.registry_log import Actor, Event, Writer, write_synced
+from advisor.ship.registry_rebuild import successor
 from advisor.ship.registry_state import State, Version
 
 CERTIFICATE, PLAN = "certificate.json", "retraining-plan.md"
@@ -38,8 +39,10 @@ def erase(registry: Registry, subject: str, *, out: Path | None = None) -> dict[
     """Record that the rows of `subject` must not be used, and block what holds them.
 
     `subject` is compared with the `subject` of rows and documents, by digest: neither log
-    nor certificate names the person. Writes a retraining plan and a certificate, and may be
-    given again. Raises AdvisorError when no row, no document and no version knows the person.
+    nor certificate names the person. What an index or a prompt held is taken out, and the rest
+    registered as a new version that nobody has measured. Writes a retraining plan and a
+    certificate, and may be given again. Raises AdvisorError when no row, no document and no
+    version knows the person.
     """
     wanted = subject_digest(subject)
     who = registry.actor("approver", "erase")
@@ -58,11 +61,13 @@ def erase(registry: Registry, subject: str, *, out: Path | None = None) -> dict[
             event = writer.add("erased", who, data)
     for key in blocked:
         shutil.rmtree(registry.folder / OPEN / key, ignore_errors=True)
+    after = {key: successor(registry, registry.state().versions[key], who) for key in blocked}
     now = registry.state()
     found = {
         "subject": wanted, "event": {"seq": event.seq, "at": event.fields["at"],
                                      "hash": event.hash, "by": event.fields["actor"]["name"]},
-        "rows": sources, "versions": [_said(now, key, held) for key, held in affected.items()],
+        "rows": sources, "versions": [{**_said(now, key, held), "successor": after.get(key)}
+                                      for key, held in affected.items()],
         "without_lineage": [one.label for one in unknown],
     }
     folder = out or registry.root / "reports" / f"erasure-{wanted[:12]}"
@@ -79,6 +84,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         aliases = f" ({', '.join(one['aliases'])})" if one["aliases"] else ""
         state = "BLOCKED" if one["blocked"] else "only measured on such rows"
         said.append(f"  {one['version']}{aliases}: {state}, {len(one['rows'])} rows")
+        if after := one["successor"]:
+            said.append(f"    without them: {after['version']}, not measured and not promoted"
+                        if after["version"] else f"    no version without them: {after['why']}")
     said += [f"  {label}: has no lineage, so this is not known" for label in
              found["without_lineage"]]
     return [*said, f"plan: {found['folder']}/{PLAN}",
@@ -157,6 +165,13 @@ def _plan(found: dict[str, Any]) -> list[str]:
                     f"`advisor ship reports/{one['task']} --contender {one['contender']} "
                     f"--as {one['version'].split('@')[0]}`")
     said += [] if again else ["   - no version is blocked"]
+    if rebuilt := [one for one in again if one["successor"]["version"]]:
+        said += ["", "   Until then, versions without the data are registered. Nobody has measured "
+                 "them; each can be promoted once it passes a gate:", ""]
+        said += [f"   - {one['successor']['version']}: `advisor gate "
+                 f"{one['successor']['version']} --against VERSION`, then `advisor registry "
+                 f"promote {one['successor']['version']} ALIAS --gate GATE.json`"
+                 for one in rebuilt]
     said += ["", "3. Point these aliases at the new versions, or roll back:", ""]
     said += [f"   - `advisor registry rollback {alias}`" for one in again
              for alias in one["aliases"]] or ["   - no alias is affected"]
@@ -172,7 +187,9 @@ def _plan(found: dict[str, Any]) -> list[str]:
 def _certificate(found: dict[str, Any], who: Actor) -> str:
     body = {"type": "advisor erasure certificate", "version": 1, **found,
             "done": ["rows recorded as erased: no bundle that holds them can be registered",
-                     "versions that hold them blocked: none can be promoted, asked or served"],
+                     "versions that hold them blocked: none can be promoted, asked or served",
+                     "where an index or a prompt held them, a version without was made from the "
+                     "blocked one (`successor`), not measured and not promoted"],
             "remains": list(REMAINS)}
     signature = who.sign(canonical(body).encode())
     signed = {"by": who.name, "key": who.key, "signature": signature} if signature else None

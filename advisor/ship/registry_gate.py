@@ -18,7 +18,10 @@ def passed(path: Path | None, wanted: Version, current: str, *, demanded: bool) 
     """
     if path is None:
         if demanded:
-            raise AdvisorError(f"{wanted.label}: this alias demands a gate that was passed",
+            why = ("it was made by an erasure and nobody has measured it, so it needs a gate "
+                   "that was passed" if "successor_of" in wanted.about
+                   else "this alias demands a gate that was passed")
+            raise AdvisorError(f"{wanted.label}: {why}",
                                fix="--gate FILE, the result of advisor gate")
         return b""
     try:

@@ -30,7 +30,8 @@ def trace(registry: Registry, ref: str) -> dict[str, Any]:
         "aliases": sorted(alias.label for alias in state.pointing_at(one.id)),
         "registered": {"at": one.at, "by": one.by, "key": one.key},
         "contender": manifest["contender"], "recipe": json.loads(manifest["recipe"]),
-        "base": manifest["base"], "embedder": manifest["embedder"], "task": manifest["task"],
+        "base": manifest["base"], "endpoint": manifest.get("endpoint") or None,
+        "embedder": manifest["embedder"], "task": manifest["task"],
         "files": dict(one.files), "data": manifest["data"], "rows": rows,
     }
 
@@ -42,7 +43,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"{names}  {found['id']}",
         f"  registered {found['registered']['at']} by {found['registered']['by']}",
         f"  contender {found['contender']}",
-        f"  base {found['base']['name']}  {found['base']['digest']}",
+        _speaking(found),
         f"  task {found['task']['name']}  {found['task']['digest']}",
     ]
     said += [f"  file {name}  {sha}" for name, sha in sorted(found["files"].items())]
@@ -59,3 +60,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     if (more := len(found["rows"]) - SHOWN) > 0:
         said.append(f"  and {more} more rows; --json prints all")
     return said
+
+
+def _speaking(found: dict[str, Any]) -> str:
+    if told := found["endpoint"]:
+        return (f"  endpoint {told['name']}: {told['model']} at {told['url']}, its weights not in "
+                "the bundle and not verified")
+    return f"  base {found['base']['name']}  {found['base']['digest']}"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from advisor.config import TaskFile, TunedWeights
+from advisor.config import EndpointWeights, TaskFile, TunedWeights
 from advisor.contenders.composed import Tools
 from advisor.core import PrepareCost, Task
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError
-from advisor.ship import bundle
+from advisor.ship import bundle, elsewhere
 from advisor.ship.bundle import ModelIdentity, Origin
 from advisor.ship.governance import document
 from advisor.ship.governance.facts import Facts, base_files, training
@@ -42,12 +43,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A registered version and how it compared with what was measured."""
+    """A registered version and how it compared with what was measured; `endpoint` says where
+    its weights are if not in it."""
 
     version: Version
     parity: Parity
     final: bool
     barred_by: tuple[str, ...]
+    endpoint: Mapping[str, Any]
 
 
 def ship(
@@ -57,9 +60,11 @@ def ship(
 
     `open_tools` gives the tools for a bundle's manifest. Raises Diverged when the packed
     artefact answers otherwise than it did when it was measured; AdvisorError when the
-    task or the system changed since, or anything needed is missing. Then nothing is kept.
+    task or the system changed since, for a system of somebody's own code, or anything needed
+    is missing. Then nothing is kept.
     """
     one = measured(order.run, order.contender or None)
+    elsewhere.refuse_own(one.recipe, one.contender)
     one.check_files()
     task, _ = task_of(one, workspace)
     registry.actor("trainer", "register a version")  # before anything costs time
@@ -71,13 +76,15 @@ def ship(
         parity = rescore(packed, task, journal=journal, tools=tools, allowed=order.allowed)
         if bundle.digests(packed) != dict(one.files):
             raise AdvisorError(f"{packed} changed while it was re-scored", fix="ship again")
-        facts = facts_of(one, cost, parity=parity, packed=packed, workspace=workspace)
+        facts = facts_of(one, cost, parity=parity, packed=packed, workspace=workspace,
+                         endpoint=_answering(one, tools))
         document(facts, packed, key_file=registry.key_file)
         target = Path(work) / "bundle"
-        bundle.pack(packed, target, _origin(one, task, parity))
+        bundle.pack(packed, target, _origin(one, task, parity, facts.endpoint))
         bundle.verify(target)
         version = registry.register(target, order.name or task.name)
-    return Shipped(version, parity, bool(one.run["final"]), tuple(one.standing["barred_by"]))
+    return Shipped(version, parity, bool(one.run["final"]), tuple(one.standing["barred_by"]),
+                   facts.endpoint)
 
 
 def task_of(one: Measured, workspace: Workspace) -> tuple[Task, Path]:
@@ -95,10 +102,20 @@ def needs(one: Measured) -> dict[str, Any]:
     """Which models it takes to answer, as in a bundle's manifest."""
     run = one.run
     return {"base": run["model"], "embedder": run["embedder"],
-            "precision": run["settings"]["precision"]}
+            "precision": run["settings"]["precision"], "recipe": one.recipe.model_dump_json(),
+            "endpoint": elsewhere.identity(one.recipe, one.record.settings.endpoints)}
 
 
-def _origin(one: Measured, task: Task, parity: Parity) -> Origin:
+def _answering(one: Measured, tools: Tools) -> dict[str, Any]:
+    """The endpoint that answered just now, with what it said it was; empty for none."""
+    weights = one.recipe.weights
+    speaker = tools.endpoint(weights.name) if isinstance(weights, EndpointWeights) else None
+    return elsewhere.identity(one.recipe, one.record.settings.endpoints, speaker)
+
+
+def _origin(
+    one: Measured, task: Task, parity: Parity, endpoint: Mapping[str, Any]
+) -> Origin:
     run, standing = one.run, one.standing
     kept = ("quality", "parts", "counts", "forgetting", "cost", "barred_by")
     return Origin(
@@ -117,11 +134,13 @@ def _origin(one: Measured, task: Task, parity: Parity) -> Origin:
         },
         template=parity.template,
         code=one.code,
+        endpoint=endpoint,
     )
 
 
 def facts_of(
-    one: Measured, cost: PrepareCost, *, parity: Parity, packed: Path, workspace: Workspace
+    one: Measured, cost: PrepareCost, *, parity: Parity, packed: Path, workspace: Workspace,
+    endpoint: Mapping[str, Any] = MappingProxyType({}),
 ) -> Facts:
     """What the documents say: as measured, as declared, and as the `packed` system is."""
     task, folder = task_of(one, workspace)
@@ -135,4 +154,5 @@ def facts_of(
         training=training(one.run, cost, settings.governance),
         base_origin=files.origin if files else "origin not known",
         scan=scan(task.material),
+        endpoint=endpoint,
     )

@@ -18,15 +18,16 @@ def bom(facts: Facts) -> dict[str, Any]:
     """
     base, embedder, data = "base-model", "embedder", "data"
     parts = [
-        _model(base, facts.base_id, facts.run["model"]["digest"],
-               licence=facts.declared.base_licence),
+        *([] if facts.endpoint else [
+            _model(base, facts.base_id, facts.run["model"]["digest"],
+                   licence=facts.declared.base_licence)]),
         _model(embedder, facts.run["embedder"]["name"], facts.run["embedder"]["digest"]),
         _data(facts, data),
         *(_library(name, version) for name, version in sorted(facts.run["versions"].items())
           if version != "not installed" and name != "python"),
         *(_file(name, sha) for name, sha in sorted(facts.files.items())),
     ]
-    main = "this"
+    main, services = "this", _services(facts)
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -45,11 +46,21 @@ def bom(facts: Facts) -> dict[str, Any]:
             },
         },
         "components": parts,
+        **({"services": services} if services else {}),
         "dependencies": [
-            {"ref": main, "dependsOn": [part["bom-ref"] for part in parts]},
-            *({"ref": part["bom-ref"]} for part in parts),
+            {"ref": main, "dependsOn": [part["bom-ref"] for part in (*parts, *services)]},
+            *({"ref": part["bom-ref"]} for part in (*parts, *services)),
         ],
     }
+
+
+def _services(facts: Facts) -> list[dict[str, Any]]:
+    """The endpoint that answers; its weights are no component, since nobody can name them."""
+    told = facts.endpoint
+    if not told:
+        return []
+    return [{"bom-ref": "endpoint", "name": told["model"], "description": told["weights"],
+             "endpoints": [told["url"]], "x-trust-boundary": True}]
 
 
 def _card(facts: Facts, data: str) -> dict[str, Any]:

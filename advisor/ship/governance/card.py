@@ -24,7 +24,7 @@ def model_card(facts: Facts, *, relation: Relation = "adapter") -> str:
     quality, declared = facts.standing["quality"], facts.declared
     lines = [
         f"# {facts.name}", "",
-        f"{facts.task.title}. Contender `{facts.contender}` on `{facts.base_id}`, chosen and "
+        f"{facts.task.title}. Contender `{facts.contender}` on `{facts.speaker}`, chosen and "
         "measured by adaptation-advisor.", "",
         "## Use", "",
         f"- intended use: {facts.task.intended_use or NOT_DECLARED}",
@@ -34,7 +34,7 @@ def model_card(facts: Facts, *, relation: Relation = "adapter") -> str:
         f"- where data may be processed (declared): {facts.task.context.residency}", "",
         "## What it is", "",
         *(f"- {axis}: {said}" for axis, said in facts.recipe.axes.items()),
-        f"- base model: {facts.base_origin}, digest `{facts.run['model']['digest']}`", "",
+        *_weights(facts), "",
         "## Measured", "",
         f"On {quality['n']} test items that no contender learns from, intervals at "
         f"{1 - facts.run['policy']['alpha']:.0%}:", "",
@@ -49,7 +49,7 @@ def model_card(facts: Facts, *, relation: Relation = "adapter") -> str:
 
 def front_matter(facts: Facts, relation: Relation) -> dict[str, Any]:
     """What the hub reads. A bundle without weights of its own has no relation to a base."""
-    found: dict[str, Any] = {"base_model": facts.base_id}
+    found: dict[str, Any] = {} if facts.endpoint else {"base_model": facts.base_id}
     if facts.tuned:
         found["base_model_relation"] = relation
         found["library_name"] = "peft" if relation == "adapter" else "transformers"
@@ -71,6 +71,18 @@ def front_matter(facts: Facts, relation: Relation) -> dict[str, Any]:
         }],
     }]
     return found
+
+
+def _weights(facts: Facts) -> list[str]:
+    """Where the model is from, or what can be told of one that is elsewhere."""
+    told = facts.endpoint
+    if not told:
+        return [f"- base model: {facts.base_origin}, digest `{facts.run['model']['digest']}`"]
+    seen = [f"`{one['model']}`" + (f" ({one['fingerprint']})" if one["fingerprint"] else "")
+            for one in told["answered_as"]]
+    return [f"- model: `{told['model']}`, asked at {told['url']}; it answered as "
+            f"{', '.join(seen) or 'nothing'}",
+            f"- {told['weights']}"]
 
 
 def datasheet(facts: Facts) -> str:
@@ -101,7 +113,8 @@ def datasheet(facts: Facts) -> str:
 def _forgetting(facts: Facts) -> list[str]:
     found = facts.standing["forgetting"]
     if not isinstance(found, Mapping):
-        return ["Forgetting: none by construction; the base model's weights are unchanged.", ""]
+        whose = "the endpoint's" if facts.endpoint else "the base model's"
+        return [f"Forgetting: none by construction; {whose} weights were not changed.", ""]
     pooled = found["pooled"]
     return [f"Forgetting: the loss of retention accuracy is {_points(pooled['drop']['value'])} "
             f"points (negative: a gain; upper bound {_points(pooled['upper'])}, margin "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ class Training:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`rows` is the lineage, `files` the sha256 of the system's files, `parity` how the
-    packed system compared with the measured one, `scan` what looks personal in the data;
+    packed system compared with the measured one, `scan` what looks personal in the data,
+    `endpoint` where the weights are if the bundle has none (`ship.elsewhere`);
     `run`, `verdict` and `standing` are as the run wrote them, `task` and `declared` as
     people did."""
 
@@ -62,6 +63,7 @@ class Facts:
     training: Training
     base_origin: str
     scan: Mapping[str, Any]
+    endpoint: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tuned(self) -> bool:
@@ -72,6 +74,13 @@ class Facts:
         """The base as the hub calls it, where that is known."""
         name: str = self.run["model"]["name"]
         return PACKAGED[name.lower()][2] if name.lower() in PACKAGED else name
+
+    @property
+    def speaker(self) -> str:
+        """Which model answers, and where that is if not in the bundle."""
+        if not self.endpoint:
+            return self.base_id
+        return f"{self.endpoint['model']} at {self.endpoint['url']}"
 
     @property
     def name(self) -> str:

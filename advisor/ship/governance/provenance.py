@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from advisor import __version__
 from advisor.ship.governance.facts import Facts
 from advisor.ship.trust import private_key, public_line, sign, signed_by
 
@@ -24,6 +25,8 @@ def statement(facts: Facts, files: Mapping[str, str]) -> dict[str, Any]:
     """That `files` (path to sha256) were made by this recipe from this base and data."""
     run = facts.run
     sources = [
+        {"name": f"model {facts.speaker}, not verified", "uri": facts.endpoint["url"]}
+        if facts.endpoint else
         {"name": f"base model {facts.base_id}", "digest": {"sha256": run["model"]["digest"]}},
         {"name": f"embedder {run['embedder']['name']}",
          "digest": {"sha256": run["embedder"]["digest"]}},
@@ -50,6 +53,24 @@ def statement(facts: Facts, files: Mapping[str, str]) -> dict[str, Any]:
             "runDetails": {
                 "builder": {"id": OURS, "version": {"advisor": run["advisor"], **versions}},
             },
+        },
+    }
+
+
+def rebuilt(files: Mapping[str, str], label: str, version: str) -> dict[str, Any]:
+    """That `files` are the version of that label and id, without what was erased from it."""
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": sha}}
+                    for name, sha in sorted(files.items())],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {
+                "buildType": f"{OURS}:erasure:v1", "externalParameters": {"of": version},
+                "resolvedDependencies": [
+                    {"name": f"manifest of {label}", "digest": {"sha256": version}}],
+            },
+            "runDetails": {"builder": {"id": OURS, "version": {"advisor": __version__}}},
         },
     }
 
