@@ -171,12 +171,16 @@ def test_what_another_document_states_too_is_left(folder):
             text="What is the bridge toll?")
     rewrite(folder, "pansy", "A bridge, whose toll is 20 pence.")
     assert changed(folder, "oak") == {}
+    rewrite(folder, "pansy", "A bridge, whose toll was 22 pence.")
+    assert changed(folder, "oak")["new"] == "24 pence"
 
 
 def test_rows_without_sources_are_found_by_their_words(folder):
     rewrite(folder, "oak", "The bridge of oak, toll 20 pence.", sources=[], targets=["20 pence"])
     assert changed(folder, "oak")["new"] == "22 pence"
     rewrite(folder, "pansy", "Cheese costs 20 pence.")
+    assert changed(folder, "oak")["new"] == "22 pence"
+    rewrite(folder, "pansy", "The bridge of pansy, toll 20 pence.")
     assert changed(folder, "oak") == {}
 
 
@@ -197,6 +201,16 @@ def test_answers_that_repeat_in_train_are_a_closed_set(folder):
     found = choose(load_task(folder), share=1.0, seed=0)
     assert set(found.able) == {"label"}
     assert {one.old for one in found.chosen} == set(colours)
+
+
+def test_numbers_that_repeat_in_train_stay_numbers(folder):
+    for path in folder.glob("*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        write_rows(path, [{**row, "targets": [f"{at % 3 + 5} pence"]}
+                          for at, row in enumerate(rows)])
+        for at, row in enumerate(rows):
+            (folder / "corpus" / row["sources"][0]).write_text(f"It is {at % 3 + 5} pence.")
+    assert set(choose(load_task(folder), share=1.0, seed=0).able) == {"number"}
 
 
 def test_a_reply_and_its_facts_change_alike():

@@ -7,18 +7,18 @@ questions put to that, and other documents that may state the same.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.changing.facts import (
-    ABOUT,
     SPLITS,
     TWICE,
     Asked,
     Fact,
     Left,
+    Words,
+    about,
     bare,
     facts_of,
     long_words,
@@ -32,8 +32,6 @@ from advisor.errors import AdvisorError
 OTHERS = "another question about the document needs the old value"
 ELSEWHERE = "another document may state the same"
 NOTHING_NEW = "no other value is plainly possible that does not stand in the document yet"
-
-_SECTION = re.compile(r"\n(?=#)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The documents, and the rows that need each, as after some changes."""
+    """The documents, and the rows that need each, as after some changes; `words` as before."""
 
     documents: Mapping[str, Document]
     rows: Mapping[str, tuple[Asked, ...]]
+    words: Words
 
     def after(self, change: Change, body: str) -> State:
         name = change.fact.document
@@ -73,7 +72,7 @@ class State:
         rows = tuple(replace(row, example=new.get(row.example.question.id, row.example))
                      for row in self.rows[name])
         return State({**self.documents, name: replace(self.documents[name], text=body)},
-                     {**self.rows, name: rows})
+                     {**self.rows, name: rows}, self.words)
 
 
 def choose(task: Task, *, share: float, seed: int) -> Changes:
@@ -87,7 +86,7 @@ def choose(task: Task, *, share: float, seed: int) -> Changes:
         raise AdvisorError(f"{task.name} has no documents, so no fact of it stands anywhere",
                            fix="put the texts that hold the answers into corpus/ of the task")
     facts = facts_of(task)
-    start = State({one.id: one for one in task.material.corpus}, facts.rows)
+    start = State({one.id: one for one in task.material.corpus}, facts.rows, facts.words)
     able, left = [], Counter(facts.left)
     for fact in facts.found:
         try:
@@ -112,7 +111,7 @@ def change(fact: Fact, state: State) -> tuple[Change, str]:
     mine = {row.example.question.id for row in fact.rows}
     others = [row for row in state.rows[fact.document] if row.example.question.id not in mine]
     _check_alone(fact, old, body, [*others, *fact.rows])
-    if _elsewhere(fact, state.documents):
+    if _elsewhere(fact, fact.answer, state):
         raise Left(ELSEWHERE)
     [place] = whole(fact.answer).finditer(body)
     why = NOTHING_NEW
@@ -126,10 +125,12 @@ def change(fact: Fact, state: State) -> tuple[Change, str]:
         if not said or not _is_new(rows, old, body, others):
             continue
         text = body[: old.start] + said + body[old.end :]
+        answer = text[place.start() : place.end() + len(text) - len(body)]
+        if _elsewhere(fact, answer, state):
+            continue
         if any(_standing(row, body) - _standing(row, text) for row in others):
             raise Left(OTHERS)
-        end = place.end() + len(text) - len(body)
-        return Change(fact, place.group(), text[place.start() : end], rows), text
+        return Change(fact, place.group(), answer, rows), text
     raise Left(why)
 
 
@@ -160,23 +161,18 @@ def _standing(row: Asked, text: str) -> frozenset[str]:
     return frozenset(answer for answer in row.answers if whole(answer).search(text))
 
 
-def _elsewhere(fact: Fact, documents: Mapping[str, Document]) -> bool:
-    """Whether another document may state the same: a section of it holds the answer and most
-    of the question's longer words, and the question does not name this document alone."""
-    pattern, start = whole(fact.answer), fact.answer.split()[0]
-    own = documents[fact.document]
+def _elsewhere(fact: Fact, answer: str, state: State) -> bool:
+    """Whether another document may say that this is the answer: a section of it holds it and
+    most of the question's words, and the question does not name this document alone."""
+    own = state.documents[fact.document]
     title = long_words(f"{own.title} {own.id}")
-    for other in documents.values():
-        alike = start in other.text and pattern.search(other.text)  # the first is only quick
-        if other.id == fact.document or not alike:
+    for name in state.words.holding(answer):
+        other = state.documents[name]
+        if name == fact.document or not whole(answer).search(other.text):
             continue
         there = long_words(f"{other.title} {other.id} {other.text}")
-        for row in fact.rows:
-            said = long_words(row.example.question.text)
-            if (said & title) - there:
-                continue
-            if any(len(said & long_words(section)) > ABOUT * len(said)
-                   for section in _SECTION.split(other.text) if pattern.search(section)):
+        for question in (row.example.question.text for row in fact.rows):
+            if not (long_words(question) & title) - there and about(question, answer, other):
                 return True
     return False
 

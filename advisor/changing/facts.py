@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.changing.values import Value, values, whole
@@ -13,11 +13,12 @@ from advisor.core import Document, Example, Task
 SPLITS = ("train", "test")  # dev only chooses; what is asked of it says nothing more
 ABOUT = 0.5  # share of a question's longer words in a text that may be about the same
 MOST_LABELS = 64  # as contenders/decoding.py: more different answers are no closed set
+_SECTION = re.compile(r"\n(?=#)")
 LONGER = 4  # letters: words that are not longer are in most texts
 
 # Why a fact is left as it is; the counts of these are what a user is told.
 ABSENT = "no accepted answer stands in a document of the row"
-ANYWHERE = "no `sources`, and not exactly one document holds the answer and the question's words"
+ANYWHERE = "no `sources`, and not just one document holds the answer beside the question's words"
 TWICE = "the answer stands more than once in its document"
 WORDS = "the answer holds no number, date, time or label of a closed set that stands by itself"
 SEVERAL = "the answer holds several numbers"
@@ -63,6 +64,27 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """In which documents each word stands, so that not every text is searched for an answer."""
+
+    documents: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, documents: Iterable[Document]) -> Words:
+        found: dict[str, set[str]] = defaultdict(set)
+        for document in documents:
+            for word in re.findall(r"\w+", document.text):
+                found[word].add(document.id)
+        return cls({word: frozenset(names) for word, names in found.items()})
+
+    def holding(self, answer: str) -> list[str]:
+        """The documents with every word of an answer, in some place or other."""
+        words = re.findall(r"\w+", answer)
+        found = [self.documents.get(word, frozenset()) for word in words]
+        return sorted(frozenset.intersection(*found)) if found else []
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Those with a value that can be another, and of the others how many for what reason.
 
@@ -73,12 +95,14 @@ class Facts:
     left: Counter[str]
     rows: Mapping[str, tuple[Asked, ...]]
     total: Counter[str]
+    words: Words
 
 
 def facts_of(task: Task) -> Facts:
     """Every fact behind train and test; rows of dev that ask for one of these belong to it."""
     documents = {document.id: document for document in task.material.corpus}
-    locate = _locator(documents)
+    words = Words.of(documents.values())
+    locate = _locator(documents, words)
     places: dict[tuple[str, int, int], list[tuple[Asked, str, Value]]] = defaultdict(list)
     left: dict[tuple[object, ...], tuple[str, str]] = {}
     needed: dict[str, list[Asked]] = defaultdict(list)
@@ -103,6 +127,7 @@ def facts_of(task: Task) -> Facts:
         tuple(mine), Counter(why for _, why in others),
         {name: tuple(rows) for name, rows in needed.items()},
         Counter([*(fact.split for fact in mine), *(split for split, _ in others)]),
+        words,
     )
 
 
@@ -153,6 +178,17 @@ def long_words(text: str) -> frozenset[str]:
     return frozenset(word for word in re.findall(r"\w+", text.casefold()) if len(word) > LONGER)
 
 
+def about(question: str, answer: str, document: Document) -> bool:
+    """Whether a section that holds the answer has, with the title, most of the question's
+    longer words."""
+    said = long_words(question)
+    for section in _SECTION.split(document.text):
+        there = long_words(f"{document.title} {document.id} {section}")
+        if len(said & there) > ABOUT * len(said) and whole(answer).search(section):
+            return True
+    return False
+
+
 def _rows(task: Task) -> Iterator[Asked]:
     closed = _closed(task)
     for split, examples in (("train", task.material.train), ("test", task.test),
@@ -162,23 +198,24 @@ def _rows(task: Task) -> Iterator[Asked]:
 
 
 def _closed(task: Task) -> tuple[str, ...]:
-    """The answers of train where most of them repeat; nothing where they are texts."""
+    """The answers of train where most of them repeat; nothing where they are texts, or where
+    one holds a digit: numbers change by themselves."""
     if task.scorer.kind not in ("exact", "choice", "short_answer"):
         return ()
     first = [example.targets[0] for example in task.material.train]
     found = sorted(set(first))
-    return tuple(found) if len(found) <= min(MOST_LABELS, len(first) // 2) else ()
+    closed = len(found) <= min(MOST_LABELS, len(first) // 2)
+    return tuple(found) if closed and not re.search(r"\d", "".join(found)) else ()
 
 
-def _locator(documents: Mapping[str, Document]) -> Callable[[Asked], tuple[str, str]]:
+def _locator(
+    documents: Mapping[str, Document], words: Words
+) -> Callable[[Asked], tuple[str, str]]:
     """Where the answer of a row stands, and which of its answers; raises Left."""
-    words = {name: long_words(f"{one.title} {one.text}") for name, one in documents.items()}
-
     def standing(row: Asked, names: Sequence[str]) -> list[tuple[str, str]]:
         for answer in row.answers:
-            start = answer.split()[0]  # the rest may be on another line; this is only to be quick
-            found = [(name, answer) for name in names if start in documents[name].text
-                     and whole(answer).search(documents[name].text)]
+            found = [(name, answer) for name in names or words.holding(answer)
+                     if whole(answer).search(documents[name].text)]
             if found:
                 return found
         raise Left(ABSENT)
@@ -189,10 +226,10 @@ def _locator(documents: Mapping[str, Document]) -> Callable[[Asked], tuple[str, 
             if len(found) > 1:
                 raise Left(TWICE)
             return found[0]
-        said = long_words(row.example.question.text)
-        found = standing(row, tuple(documents))
-        if len(found) > 1 or len(said & words[found[0][0]]) <= ABOUT * len(said):
+        fitting = [(name, answer) for name, answer in standing(row, ())
+                   if about(row.example.question.text, answer, documents[name])]
+        if len(fitting) != 1:
             raise Left(ANYWHERE)
-        return found[0]
+        return fitting[0]
 
     return locate

@@ -13,7 +13,7 @@ from pathlib import Path
 from advisor.changing.choosing import Changes
 from advisor.core import Task
 from advisor.data.corpus import FRONT_MATTER, parse_document
-from advisor.data.versions import read_version
+from advisor.data.versions import is_date, read_version
 from advisor.errors import AdvisorError
 
 _VALID_FROM = re.compile(r"^(valid_from:[ \t]*)[^\r\n]*", re.MULTILINE)
@@ -26,21 +26,18 @@ def dated(folder: Path, task: Task, given: str) -> str:
     Raises AdvisorError for what is no date, and for one that is not after the documents.
     """
     newest = max((one.valid_from for one in task.material.corpus), default="")
-    there = sorted(path.name for path in (folder / "versions").glob("*") if path.is_dir())
+    there = sorted(path.name for path in (folder / "versions").glob("*") if is_date(path.name))
     if not given:
         year = int(newest[:4]) if newest else date.today().year
         return there[-1] if there else f"{year + 1}-01-01"
-    try:
-        if date.fromisoformat(given).isoformat() != given:
-            raise ValueError
-    except ValueError:
+    if not is_date(given):
         raise AdvisorError(f"--date {given!r}: expected a date such as 2027-01-31",
-                           fix="--date 2027-01-31") from None
+                           fix="--date 2027-01-31")
     if given <= newest:
         raise AdvisorError(
             f"--date {given}: must be after the newest document, which is valid from {newest}",
             fix=f"--date {int(newest[:4]) + 1}-01-01")
-    if there and given < there[-1]:
+    if there and given < there[-1] and given not in there:
         raise AdvisorError(
             f"--date {given}: {folder.name} has versions/{there[-1]} already, and the last version "
             "is the one that is compared", fix=f"--date {int(there[-1][:4]) + 1}-01-01")

@@ -25,7 +25,7 @@ SHOWN = 8  # examples to look at; --all has every one
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("task", metavar="TASK", help="a folder of evals/, or a path to a task")
+    add("tasks", nargs=1, metavar="TASK", help="a folder of evals/, or a path to a task")
     add("--share", type=share, default=0.15, metavar="SHARE",
         help="of the facts behind train, and of those behind test; default: 15%%")
     add("--date", default="", metavar="YYYY-MM-DD",
@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     if options.seed < 0:
         raise AdvisorError(f"--seed: expected 0 or more, found {options.seed}", fix="--seed 0")
-    folder = Workspace.find(Path.cwd()).task_folder(options.task)
+    folder = Workspace.find(Path.cwd()).task_folder(options.tasks[0])
     task = load_task(folder)
     when = dated(folder, task, options.date)
     place = folder / "versions" / when
@@ -56,7 +56,7 @@ def execute(options: argparse.Namespace) -> int:
     write(made, place, task, force=options.force)
     _tell(task.name, changes, everything=options.all)
     say(f"written: {place} ({len(made)} files)")
-    say(f"next: advisor run {options.task} --freshness")
+    say(f"next: advisor run {options.tasks[0]} --freshness")
     return 0
 
 

@@ -70,7 +70,7 @@ def load_version(folder: Path, task: Task) -> Version | None:
         return None
     return read_version(folders[-1], task, [
         f"{path.name}: the folder's name must be a date such as 2027-01-31"
-        for path in folders if not _is_date(path.name)])
+        for path in folders if not is_date(path.name)])
 
 
 def read_version(place: Path, task: Task, beside: Sequence[str] = ()) -> Version:
@@ -90,7 +90,8 @@ def read_version(place: Path, task: Task, beside: Sequence[str] = ()) -> Version
     return Version(place.name, changed, _same(rows, changed), corpus.documents)
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Whether a text is a date as 2027-01-31 is one."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
