@@ -14,7 +14,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench serve-bench validity validity-sim check clean
+.PHONY: help setup demo test bench serve-bench mlflow-check validity validity-sim check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,15 @@ validity: $(READY) ## what is found where the answer is known, on the real model
 
 serve-bench: $(READY) ## time `advisor serve` against transformers, and try to break it (minutes)
 	$(OFFLINE) $(PY) -m tests.bench.serving
+
+# The server asks for older libraries than ours, so it has an environment of its own.
+mlflow-check: $(READY) ## mirror a version to a real MLflow server (downloads it, minutes)
+	@$(PIP) install -c constraints.txt --no-build-isolation --editable '.[mlflow]'
+	@test -x $(VENV)/mlflow/bin/mlflow || { $(PY) -m venv $(VENV)/mlflow && \
+	    $(VENV)/mlflow/bin/python -m pip --quiet --quiet install mlflow==$$(sed -n \
+	        's/^mlflow-skinny==//p' constraints.txt); }
+	ADVISOR_MLFLOW=$(CURDIR)/$(VENV)/mlflow/bin/mlflow $(OFFLINE) $(PY) -m pytest -q \
+	    tests/test_mirror.py
 
 validity-sim: $(READY) ## hold intervals, tests and odds to their bars on made-up runs (minutes)
 	$(OFFLINE) $(PY) -m tests.validity

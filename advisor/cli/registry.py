@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bring.add_argument("path", type=Path)
     bring.add_argument("--as", dest="name", required=True, metavar="NAME")
     bring.add_argument("--model", metavar="PATH_OR_ID", help="where the base model is")
+    mirror = verb("mirror", "copy a version to an MLflow server")
+    mirror.add_argument("version")
+    mirror.add_argument("--mlflow", required=True, metavar="URI",
+                        help="of the server, such as http://127.0.0.1:5000")
     erase = verb("erase", "find what holds data of a person, and block it", writes=True)
     erase.add_argument("--subject", required=True, help="as in the rows' `subject`")
     erase.add_argument("--out", type=Path, metavar="DIR",
@@ -212,6 +217,15 @@ def _import(registry: Registry, options: argparse.Namespace) -> Said:
     return [f"{one.label} ({one.id[:12]})"], _brief(registry.state(), one)
 
 
+def _mirror(registry: Registry, options: argparse.Namespace) -> Said:
+    from advisor.ship.mirror import mirror
+
+    done = mirror(registry, options.version, options.mlflow)
+    state = "copied to" if done.new else "is there already:"
+    return [f"{options.version} {state} {done.uri}: model {done.model}, version {done.version} "
+            f"(run {done.run})"], asdict(done)
+
+
 def _erase(registry: Registry, options: argparse.Namespace) -> Said:
     from advisor.ship.registry_erase import erase, lines
 
@@ -235,5 +249,5 @@ def _brief(state: State, one: Version) -> dict[str, Any]:
 VERBS: dict[str, Callable[[Registry, argparse.Namespace], Said]] = {
     "list": _list, "show": _show, "promote": _promote, "rollback": _rollback,
     "unalias": _unalias, "delete": _delete, "history": _history, "trace": _trace,
-    "verify": _verify, "gc": _gc, "import": _import, "erase": _erase,
+    "verify": _verify, "gc": _gc, "import": _import, "erase": _erase, "mirror": _mirror,
 }

@@ -1,6 +1,7 @@
 """The server against transformers asked one question at a time, and what may not break it.
 
     python -m tests.bench.serving [--task NAME] [--contender NAME] [--requests N] [--long N]
+                                  [--fake: only what may not break it, without a model]
 
 The same system, questions, limits and stop strings on both sides: `advisor serve` in a process
 of its own with eight clients, and `model.generate` on the prompts that the system makes.
@@ -28,8 +29,8 @@ from typing import Any
 
 import torch
 
-from advisor.cli.tools import quiet, real
-from advisor.contenders.composed import Composed
+from advisor.cli.tools import fake, quiet, real
+from advisor.contenders.composed import Composed, Tools
 from advisor.contenders.recipe import prepare
 from advisor.core import Question
 from advisor.data.task import load_task
@@ -49,31 +50,34 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=96, help="timed on both sides")
     parser.add_argument("--long", type=int, default=2000, help="requests while memory is watched")
     parser.add_argument("--malformed", type=int, default=10_000)
+    parser.add_argument("--fake", action="store_true")
     options = parser.parse_args()
     quiet()
     with tempfile.TemporaryDirectory() as work:
-        system, questions = _packed(Path(work), options.task, options.contender)
+        tools = fake() if options.fake else real(MODEL, EMBEDDER, precision="auto")
+        system, questions = _packed(Path(work), options.task, options.contender, tools)
         asked = list(itertools.islice(itertools.cycle(questions), options.requests))
-        alone = _one_at_a_time(system, asked)
+        alone = [] if options.fake else _one_at_a_time(system, asked)
         with _server(Path(work) / "bundle") as port:
             _together(port, asked[:CLIENTS])
             served = _together(port, asked)
             print(f"{options.task}, {options.contender}: {len(asked)} requests")
-            print(f"  transformers, one at a time: {_line(alone, sum(alone))}")
             print(f"  advisor serve, {CLIENTS} clients: {_line(*served)}")
-            ratio = sum(alone) / served[1]
-            print(f"  {ratio:.2f} times the requests per second")
+            if alone:
+                print(f"  transformers, one at a time: {_line(alone, sum(alone))}")
+                print(f"  {sum(alone) / served[1]:.2f} times the requests per second")
             _memory(port, list(itertools.islice(itertools.cycle(questions), options.long)))
             _malformed(port, options.malformed)
             _together(port, asked[:CLIENTS])
             print("  it still answers")
 
 
-def _packed(work: Path, task: str, contender: str) -> tuple[Composed, list[Question]]:
+def _packed(
+    work: Path, task: str, contender: str, tools: Tools
+) -> tuple[Composed, list[Question]]:
     """A bundle of the contender, and the system in this process."""
     workspace = Workspace(ROOT)
     loaded = load_task(workspace.task_folder(task))
-    tools = real(MODEL, EMBEDDER, precision="auto")
     recipe = workspace.recipe(contender)
     system = prepare(recipe, loaded.material, tools=tools, workdir=work, seed=0).system
     assert isinstance(system, Composed)
@@ -81,8 +85,8 @@ def _packed(work: Path, task: str, contender: str) -> tuple[Composed, list[Quest
     system.save(work / "system")
     bundle.pack(work / "system", work / "bundle", Origin(
         contender=contender, task={"name": task, "digest": loaded.digest},
-        recipe=recipe.model_dump_json(), base=ModelIdentity(MODEL, tools.engine.digest),
-        embedder=ModelIdentity(EMBEDDER, tools.embedder.digest), precision="auto", data={},
+        recipe=recipe.model_dump_json(), base=ModelIdentity(tools.engine.name, tools.engine.digest),
+        embedder=ModelIdentity(tools.embedder.name, tools.embedder.digest), precision="auto", data={},
         metrics={}))
     return system, [example.question for example in loaded.test]
 
