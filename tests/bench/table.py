@@ -25,7 +25,7 @@ def rendered(found: dict[str, Any]) -> str:
     parts = [
         "\n".join(_rows(found["works"])), "\n".join(_bars(found["works"])),
         "\n".join(_growth(found["growth"])),
-        "\n".join(_held(found["held"])),
+        "\n".join(_held(found.get("held", []))),
         "\n".join(_identity(found["identity"])), "\n".join(_precision(found["precision"])),
         "\n".join(_rows(found["candidates"])),
         "\n".join(f"- skipped: {one['work']}, {one['peer_name']}: {one['reason']}"
