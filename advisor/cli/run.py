@@ -63,6 +63,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="ask about facts that changed too (versions/ of the task), with old and new documents")
     add("--leakage", action="store_true",
         help="test tuned contenders for membership and extraction of their training rows")
+    add("--learning-curve", action="store_true",
+        help="tune on a quarter and on half of the train rows too: would more rows help?")
     add("--model", help="default: model of advisor.yaml")
     add("--out", type=Path, metavar="DIR", help="default: reports/; one folder a task in it")
     add("--engine", choices=["transformers", "fake"], default="transformers",
@@ -95,6 +97,8 @@ def execute(options: argparse.Namespace) -> int:
         plan = _plan(workspace, settings, recipes, (task, folder), options)
         if options.factorial:
             plan = _with_cells(plan, workspace)
+        if plan.learning_curve:
+            _need_tuned(plan)
         tools = replace(plan.tools, endpoints=served)
         plans.append(replace(plan, shared=shared, tools=tools))
     console = Console(stderr=options.json, highlight=False)
@@ -157,6 +161,14 @@ def _with_cells(plan: Plan, workspace: Workspace) -> Plan:
                    cells={name: cell.on for name, cell in made.items()})
 
 
+def _need_tuned(plan: Plan) -> None:
+    if not any(isinstance(one.weights, TunedWeights) for one in plan.recipes.values()):
+        raise AdvisorError(
+            "--learning-curve: none of the contenders is tuned on train rows",
+            fix="add --contender lora, or drop --learning-curve",
+        )
+
+
 def duration(text: str) -> float:
     """Seconds of `30m`, `2h` or `90s`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
@@ -202,6 +214,7 @@ def _plan(
         # Its rows are named by id, whatever the limit leaves out.
         version=need_version(folder, load_task(folder)) if options.freshness else None,
         leakage=options.leakage,
+        learning_curve=options.learning_curve,
     )
 
 
@@ -242,6 +255,10 @@ def _tell(console: Console, plan: Plan, done: Finished) -> None:
         console.print(f"  skipped {name}: {reason}", markup=False)
     for name, reason in done.failed.items():
         console.print(f"  failed {name}: {reason}", markup=False)
+    for curve in verdict.curves:
+        console.print(f"  learning curve of {curve.contender}: {curve.reading}", markup=False)
+    for name, reason in done.without_curve.items():
+        console.print(f"  no learning curve of {name}: {reason}", markup=False)
     if (done.folder / PLAN).is_file():
         console.print(f"  plan: {summary(done.folder)}", markup=False)
     console.print(f"  report: {done.folder / 'report.html'}", markup=False)

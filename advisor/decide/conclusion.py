@@ -12,6 +12,7 @@ from advisor.core import Reworded, SuiteScores
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
+from advisor.measures.curves import curve
 from advisor.measures.factorial import effects
 from advisor.measures.forgetting import suspicious
 from advisor.measures.marks import Marks
@@ -53,7 +54,7 @@ class Case:
 
 
 def conclude(case: Case, policy: Policy) -> Verdict:
-    """The verdict of a case under a policy, with the spread of its seeds and its slices.
+    """The verdict of a case under a policy, with all that is told beside it.
 
     Raises AdvisorError when a contender cannot be placed, or when tuned weights score
     exactly as the base does.
@@ -85,6 +86,9 @@ def conclude(case: Case, policy: Policy) -> Verdict:
                                        case.slices, alpha=policy.alpha)),
         effects=effects(case.cells, credits, codes, alpha=policy.alpha,
                         margin=policy.quality_margin),
+        curves=tuple(one for name, found in by_name.items() if (one := curve(
+            name, found[0].learning, codes, alpha=policy.alpha,
+            margin=policy.quality_margin)) is not None),
     )
 
 
