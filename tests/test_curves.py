@@ -21,6 +21,7 @@ from advisor.data.parts import nested, too_few
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Course
 from advisor.measures.curves import curve, more_rows_help
+from advisor.measures.retention import Suite
 from advisor.report import html, markdown, verdict_json
 from advisor.runner.ledger import recall
 from advisor.runner.limit import Limit
@@ -97,7 +98,7 @@ def seen(*shares: float, n: int = 200, margin: float = 0.05) -> LearningCurve:
     """Sizes 50, 100, ... of which each answers that share of the same test rows right."""
     sizes = [(50 * (at + 1), (np.arange(n) < round(share * n)).astype(float))
              for at, share in enumerate(shares)]
-    found = curve("lora", sizes, np.arange(n), alpha=0.05, margin=margin)
+    found = curve("lora", [sizes], np.arange(n), alpha=0.05, margin=margin)
     assert found is not None
     return found
 
@@ -136,8 +137,8 @@ def test_a_gain_that_the_margin_forgives_is_flat_though_it_is_sure():
 def test_each_size_has_its_interval_and_rows_alike_widen_it():
     values = (np.arange(200) < 120).astype(float)
     sizes = [(0, values[::-1]), (100, values)]
-    single = curve("lora", sizes, np.arange(200), alpha=0.05, margin=0.05)
-    alike = curve("lora", sizes, np.arange(200) // 10, alpha=0.05, margin=0.05)
+    single = curve("lora", [sizes], np.arange(200), alpha=0.05, margin=0.05)
+    alike = curve("lora", [sizes], np.arange(200) // 10, alpha=0.05, margin=0.05)
     assert single is not None
     assert alike is not None
     for (_, one), (_, other) in zip(single.points, alike.points, strict=True):
@@ -150,20 +151,33 @@ def test_of_sizes_that_are_equally_good_a_rise_is_announced_about_once_in_forty(
     drawn, risen = np.random.default_rng(6), 0
     for _ in range(600):
         sizes = [(k, (drawn.random(150) < 0.6).astype(float)) for k in (50, 100)]
-        found = curve("lora", sizes, np.arange(150), alpha=0.05, margin=0.0)
+        found = curve("lora", [sizes], np.arange(150), alpha=0.05, margin=0.0)
         assert found is not None
         risen += more_rows_help([found], "lora")
     assert 0.01 <= risen / 600 <= 0.04
 
 
+def test_several_seeds_are_one_curve_whose_intervals_hold_their_luck():
+    lucky, unlucky = ((np.arange(200) < many).astype(float) for many in (150, 110))
+    before = (np.arange(200) < 100).astype(float)
+    one = curve("lora", [[(50, before), (100, lucky)]], np.arange(200), alpha=0.05, margin=0.05)
+    both = curve("lora", [[(50, before), (100, lucky)], [(52, before), (100, unlucky)]],
+                 np.arange(200), alpha=0.05, margin=0.05)
+    assert one is not None
+    assert both is not None
+    assert more_rows_help([one], "lora")
+    assert [(rows, at.value) for rows, at in both.points] == [(51, 0.5), (100, 0.65)]
+    assert both.reading.startswith("cannot tell yet: the last 49 rows brought 15.0 points")
+
+
 def test_failed_answers_count_for_neither_size_and_a_size_of_them_for_nothing():
     before, after, failed = np.zeros(50), np.ones(50), np.full(50, np.nan)
     before[:10] = np.nan
-    found = curve("lora", [(10, failed), (20, before), (40, after)], np.arange(50), alpha=0.05,
+    found = curve("lora", [[(10, failed), (20, before), (40, after)]], np.arange(50), alpha=0.05,
                   margin=0.05)
     assert found is not None
     assert [(size, one.n) for size, one in found.points] == [(20, 40), (40, 50)]
-    assert curve("lora", [(20, failed), (40, after)], np.arange(50), alpha=0.05,
+    assert curve("lora", [[(20, failed), (40, after)]], np.arange(50), alpha=0.05,
                  margin=0.05) is None
     assert curve("lora", [], np.arange(50), alpha=0.05, margin=0.05) is None
 
@@ -189,12 +203,17 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     return small_task(tmp_path_factory.mktemp("task") / "tolls")
 
 
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    return opened(tmp_path_factory.mktemp("suite"), "{}")
+
+
 @pytest.fixture
-def planned(task: Task, tmp_path: Path) -> Plan:
+def planned(task: Task, suite: Suite, tmp_path: Path) -> Plan:
     tuned = recipe("retrieval: {kind: dense}\nweights: {kind: lora}\n", tmp_path)
     recipes = {**own("floor", "rag"), "rag-lora": tuned}
     made = plan(task, tmp_path / "run", recipes=recipes, engine=Pupil())
-    return replace(made, suites=(opened(tmp_path, "{}"),), learning_curve=True)
+    return replace(made, suites=(suite,), learning_curve=True)
 
 
 def go(planned: Plan, limit: Limit | None = None) -> Finished:
@@ -277,6 +296,16 @@ def test_a_curve_is_read_again_without_a_model_and_decided_again_from_the_ledger
     sizes = {one.contender: one.learning for one in recall(planned.folder).case.trials}
     assert [size for size, _ in sizes["rag-lora"]] == [0, PART, HALF, WHOLE]
     assert sizes["rag"] == ()
+
+
+@needs_lm_eval
+def test_every_seed_has_its_own_parts(planned):
+    done = go(replace(planned, seeds=2))
+    assert sorted(taught(planned)) == [PART, PART, HALF, HALF, WHOLE, WHOLE]
+    [found] = done.verdict.curves
+    quality = {one.contender: one.quality for one in done.verdict.standings}
+    assert (found.points[0][1], found.points[-1][1]) == (quality["rag"], quality["rag-lora"])
+    assert read_report(open_record(planned.folder), planned.task).verdict.curves == (found,)
 
 
 @needs_lm_eval

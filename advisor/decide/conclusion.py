@@ -87,8 +87,8 @@ def conclude(case: Case, policy: Policy) -> Verdict:
         effects=effects(case.cells, credits, codes, alpha=policy.alpha,
                         margin=policy.quality_margin),
         curves=tuple(one for name, found in by_name.items() if (one := curve(
-            name, found[0].learning, codes, alpha=policy.alpha,
-            margin=policy.quality_margin)) is not None),
+            name, [each.learning for each in found if each.learning], codes,
+            alpha=policy.alpha, margin=policy.quality_margin)) is not None),
     )
 
 

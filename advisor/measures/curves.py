@@ -17,18 +17,25 @@ from advisor.verdict import LearningCurve, Measure
 RISING = "still rising"
 
 
+# (train rows, credits 0..1 of the test items, NaN where an answer failed), fewest rows first.
+Sizes = Sequence[tuple[int, Floats]]
+
+
 def curve(
-    contender: str, sizes: Sequence[tuple[int, Floats]], codes: Codes, *, alpha: float,
-    margin: float,
+    contender: str, seeds: Sequence[Sizes], codes: Codes, *, alpha: float, margin: float
 ) -> LearningCurve | None:
     """The quality at each size with its interval, and what the last step says.
 
-    `sizes` are (train rows, credits 0..1 of the same test items, NaN where an answer failed),
-    fewest rows first; `codes` numbers each item's cluster. The last two are paired on the items
-    that both have a credit for. Gains smaller than `margin` (0..1) do not matter. None where
-    there are fewer than two sizes, or the last two share no graded item.
+    `seeds` are the sizes at each seed, which are averaged over (groups kept whole can make a
+    part a few rows larger at one seed); `codes` numbers each item's cluster. With several seeds
+    the intervals hold the luck of the parts and of the tuning too. The last two sizes are paired
+    on the items that both have a credit for. Gains smaller than `margin` (0..1) do not matter.
+    None where there are fewer than two sizes, or the last two share no graded item.
     """
-    graded = [(rows, credits, np.isfinite(credits)) for rows, credits in sizes]
+    alike = [sizes for sizes in seeds if len(sizes) == len(seeds[0])]
+    stacked = [(round(float(np.mean([rows for rows, _ in step]))),
+                np.stack([credits for _, credits in step])) for step in zip(*alike, strict=True)]
+    graded = [(rows, table, np.isfinite(table).all(axis=0)) for rows, table in stacked]
     graded = [one for one in graded if one[2].any()]
     if len(graded) < 2:
         return None
@@ -36,10 +43,10 @@ def curve(
     shared = some & others
     if not shared.any():
         return None
-    gain = difference(after[None, shared], before[None, shared], codes[shared], alpha=alpha)
+    gain = difference(after[:, shared], before[:, shared], codes[shared], alpha=alpha)
     points = tuple(
-        (rows, measure_seeds(credits[None, kept], codes[kept], alpha=alpha))
-        for rows, credits, kept in graded
+        (rows, measure_seeds(table[:, kept], codes[kept], alpha=alpha))
+        for rows, table, kept in graded
     )
     return LearningCurve(contender, points, reading(most - fewer, gain.interval, margin))
 

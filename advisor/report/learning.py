@@ -12,8 +12,9 @@ from advisor.verdict import LearningCurve
 _LEDE = (
     "The same recipe, settings and seed on parts of the train rows, each within the next and "
     "groups whole; the same test rows, and all of dev, at every size. Fewer rows at as many passes "
-    "are fewer updates too. A size was tuned once, so the intervals hold the luck of the test rows "
-    "and not that of the part or of the tuning. Nothing is foretold beyond the rows there are."
+    "are fewer updates too. A size is tuned once a seed: of a single seed the intervals hold the "
+    "luck of the test rows, not that of the part or of the tuning. Nothing is foretold beyond the "
+    "rows there are."
 )
 
 

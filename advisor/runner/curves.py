@@ -27,14 +27,12 @@ from advisor.runner.limit import Limit
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan
 from advisor.runner.stages import Stages
-from advisor.runner.trial import answers_of, as_prepared, folder_name
+from advisor.runner.trial import answers_of, as_prepared, folder_name, unprepared
 from advisor.ship.bundle import digests
 
 log = logging.getLogger(__name__)
 
 FOLDER = ".curves"  # systems of parts, until they have answered
-# By a contender's label, its identity before it was prepared.
-Keys = Callable[[str], AnswerKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +45,42 @@ class _Part:
 
 
 def with_learning(
-    trials: tuple[Trial, ...], keys: Keys, *, stages: Stages, limit: Limit | None = None
+    trials: tuple[Trial, ...], *, stages: Stages, limit: Limit | None = None
 ) -> tuple[tuple[Trial, ...], dict[str, str]]:
     """The trials with what their recipes earn on parts of train, from the journal or tuned now;
-    and, for each tuned contender without a curve, why it has none.
+    and, by label, why others that are tuned have no curve.
 
-    Only the first seed of a contender has one. What goes wrong costs the curve alone.
+    What goes wrong costs the curve alone.
     """
-    found, without = [], dict[str, str]()
+    plan, found, without = stages.plan, [], dict[str, str]()
     for trial in trials:
-        if is_due(trial, stages.plan):
+        if _due(trial, plan):
+            label = folder_name(trial.contender, trial.seed, plan)
             try:
-                key = keys(trial.contender)
-                trial = replace(trial, learning=_learning(trial, trials, key, stages, limit))
+                trial = replace(trial, learning=_learning(trial, trials, stages, limit))
             except (Busy, JournalError):
                 raise  # these stop the whole run: nothing more can be kept
             except AdvisorError as error:
-                without[trial.contender] = error.problem
+                without[label] = error.problem
             except Exception as error:  # a crash here must not cost what was measured
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                log.exception("the learning curve of %s crashed", trial.contender)
-                without[trial.contender] = f"crashed with {type(error).__name__}: {error}"
+                log.exception("the learning curve of %s crashed", label)
+                without[label] = f"crashed with {type(error).__name__}: {error}"
         found.append(trial)
-    shutil.rmtree(stages.plan.folder / FOLDER, ignore_errors=True)
+    shutil.rmtree(plan.folder / FOLDER, ignore_errors=True)
     return tuple(found), without
 
 
-def recalled(trials: tuple[Trial, ...], keys: Keys, *, stages: Stages) -> tuple[Trial, ...]:
-    """The trials with what the journal holds of their curves."""
+def recalled(
+    trials: tuple[Trial, ...], keys: Callable[[str], AnswerKey], *, stages: Stages
+) -> tuple[Trial, ...]:
+    """The trials with what the journal holds of their curves; `keys` gives a contender's identity
+    before it was prepared, by its label."""
     found = []
     for trial in trials:
-        if is_due(trial, stages.plan) and not _unfit(trial.contender, stages.plan):
-            parts = _parts(keys(trial.contender), stages)
+        if _due(trial, stages.plan) and not _unfit(trial.contender, stages.plan):
+            parts = _parts(keys(folder_name(trial.contender, trial.seed, stages.plan)), stages)
             kept = [_kept(part, stages) for part in parts]
             answers = [one for one in kept if one is not None]
             if len(answers) == len(parts):
@@ -88,23 +89,24 @@ def recalled(trials: tuple[Trial, ...], keys: Keys, *, stages: Stages) -> tuple[
     return tuple(found)
 
 
-def is_due(trial: Trial, plan: Plan) -> bool:
+def _due(trial: Trial, plan: Plan) -> bool:
     """Whether this trial is one that a curve is asked of."""
-    return trial.seed == plan.seed and isinstance(
-        plan.recipes[trial.contender].weights, TunedWeights)
+    return isinstance(plan.recipes[trial.contender].weights, TunedWeights)
 
 
 def _learning(
-    trial: Trial, trials: tuple[Trial, ...], key: AnswerKey, stages: Stages, limit: Limit | None
+    trial: Trial, trials: tuple[Trial, ...], stages: Stages, limit: Limit | None
 ) -> Learning:
-    if why := _unfit(trial.contender, stages.plan):
+    name, plan = trial.contender, stages.plan
+    if why := _unfit(name, plan):
         raise Unfit(why, fix="add rows to train.jsonl")
-    parts = _parts(key, stages)
+    parts = _parts(unprepared(name, plan.recipes[name], plan, seed=trial.seed), stages)
     if limit is not None:
         waiting = [one for one in parts if _kept(one, stages) is None]
-        _refuse_late(trial, waiting, len(stages.plan.task.material.train), limit)
-    answers = [_answers(part, trial.contender, stages) for part in parts]
-    return _graded(trial, trials, parts, answers, stages.plan)
+        _refuse_late(trial, waiting, len(plan.task.material.train), limit)
+    whole = folder_name(name, trial.seed, plan)
+    answers = [_answers(part, whole, stages) for part in parts]
+    return _graded(trial, trials, parts, answers, plan)
 
 
 def _unfit(name: str, plan: Plan) -> str:
@@ -160,11 +162,11 @@ def _kept(part: _Part, stages: Stages) -> dict[str, Answer] | None:
     return {answer.question_id: answer for answer in found.values()}
 
 
-def _answers(part: _Part, contender: str, stages: Stages) -> Mapping[str, Answer]:
+def _answers(part: _Part, whole: str, stages: Stages) -> Mapping[str, Answer]:
     if (kept := _kept(part, stages)) is not None:
         return kept
     folder = stages.plan.folder / FOLDER / part.key.stage("prepare")[:16]
-    opened, files = _tuned(part, contender, folder, stages)
+    opened, files = _tuned(part, whole, folder, stages)
     found = answers_of(as_prepared(part.key, files), opened, plan=stages.plan,
                        journal=stages.journal, watch=stages.watch)
     shutil.rmtree(folder, ignore_errors=True)
@@ -172,9 +174,10 @@ def _answers(part: _Part, contender: str, stages: Stages) -> Mapping[str, Answer
 
 
 def _tuned(
-    part: _Part, contender: str, folder: Path, stages: Stages
+    part: _Part, whole: str, folder: Path, stages: Stages
 ) -> tuple[Opened, Mapping[str, str]]:
-    """The part's system on disk, as it was when a run was interrupted, or made now."""
+    """The part's system on disk, as it was when a run was interrupted, or made now; `whole` is
+    the label of the contender."""
     plan, stage, system = stages.plan, part.key.stage("prepare"), folder / "system"
     stored = stages.journal.stage(stage)
     if stored is None or digests(system) != stored["files"]:
@@ -182,9 +185,9 @@ def _tuned(
         shutil.rmtree(system, ignore_errors=True)
         system.mkdir(parents=True)
         # Passages are embedded already, and a tuning goes on from its checkpoint in `work`.
-        whole = plan.folder / "contenders" / folder_name(contender, plan.seed, plan) / "system"
+        earlier = plan.folder / "contenders" / whole / "system"
         made = prepare(part.recipe, part.material, tools=plan.tools, workdir=folder / "work",
-                       seed=part.key.seed, earlier=whole, kept=Kept(plan.folder / "tuned"))
+                       seed=part.key.seed, earlier=earlier, kept=Kept(plan.folder / "tuned"))
         made.system.save(system)
         stored = {"files": digests(system), "rows": len(part.material.train)}
         stages.journal.put_stage(stage, "tuned on a part", stored, contender=part.key.contender)
@@ -220,5 +223,6 @@ def _untuned(trial: Trial, trials: tuple[Trial, ...], plan: Plan) -> Trial | Non
     if weights.scheme != "none" or weights.pretrain:
         return None  # the base in four bits, or one that has read the corpus, is another one
     base = recipe.model_copy(update={"weights": BaseWeights()})
-    return next((one for one in trials
-                 if one.seed == plan.seed and plan.recipes[one.contender] == base), None)
+    same = [one for one in trials if plan.recipes[one.contender] == base]
+    # One that no seed can change was measured at the first alone.
+    return next((one for one in same if one.seed == trial.seed), same[0] if same else None)

@@ -31,7 +31,7 @@ from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
 from advisor.runner.stages import Stages
-from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial, unprepared
+from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 from advisor.verdict import Verdict
 
@@ -79,9 +79,8 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
             )
         without = dict[str, str]()
         if plan.learning_curve:
-            trials, without = with_learning(
-                trials, lambda name: unprepared(name, plan.recipes[name], plan, seed=plan.seed),
-                stages=Stages(plan, journal, watch), limit=limit)
+            stages = Stages(plan, journal, watch)
+            trials, without = with_learning(trials, stages=stages, limit=limit)
         base = None
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
