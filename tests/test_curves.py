@@ -393,7 +393,7 @@ def test_curves_stand_in_the_page_in_markdown_and_in_json():
     report = build_report()
     report = replace(report, verdict=replace(report.verdict, curves=CURVES))
     page, text = html(report), markdown(report)
-    assert "Would more labelled rows help?" in page
+    assert "<h3>Learning curves</h3>" in page
     assert "by &lt;b&gt;much&lt;/b&gt;" in page
     assert "| lora | 310 | 90.0% \\[80.0, 95.0\\] | still rising: by \\<b\\>much\\</b\\> |" in text
     found = json.loads(json.dumps(verdict_json(report)))
@@ -403,9 +403,9 @@ def test_curves_stand_in_the_page_in_markdown_and_in_json():
     assert tuple((at["rows"], Measure(**at["quality"])) for at in one["points"]) == CURVES[0].points
 
 
-def test_a_report_without_curves_has_no_section_for_them():
+def test_a_report_without_curves_does_not_name_them():
     report = build_report()
-    assert "Would more labelled rows help?" not in html(report)
+    assert "Learning curves" not in html(report)
     assert "Learning curves" not in markdown(report)
     assert "curves" not in verdict_json(report)
 

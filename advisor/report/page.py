@@ -22,7 +22,6 @@ from advisor.report.audit import audit
 from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.jsonform import dumps, page_data
-from advisor.report.learning import learning
 from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
 from advisor.report.outlook import sheets
@@ -102,7 +101,6 @@ def _evidence(report: Report) -> dict[str, object]:
         "table": standings_table(report),
         "fields": fields_table(report),
         "sheets": sheets(report),
-        "learning": learning(report),
         "markers": {kind: _marker(kind) for kind in kinds},
         "legend": [(kind, FAMILY_WORDS[kind]) for kind in kinds],
         "wide": scatter(report, width=1200.0, height=440.0),

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from advisor.report.audit import audit
 from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
-from advisor.report.learning import learning
 from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import Report, level, ranked, visible
 from advisor.report.outlook import Sheet, sheets
@@ -39,7 +38,6 @@ def markdown(report: Report) -> str:
         _standings(report),
         *_retrieved(report),
         *_outlook(report),
-        *_sheets(learning(report)),
         "### Forgetting",
         *_forgetting(report),
         *_sheets(trust(report)),
