@@ -321,16 +321,28 @@ class LeakSide:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """A made-up fact planted `copies` times among the train rows of a second tuning, and its
+    exposure in bits, in the weights of that tuning and in the untouched base."""
+
+    copies: int
+    bits: float
+    base_bits: float
+
+
+@dataclass(frozen=True, slots=True)
 class Leakage:
     """What tuned weights give away: rows they were tuned on beside rows they were not.
 
     `power` is the same for an adapter that was made to learn its rows by heart: a test that
-    does not find that one finds nothing.
+    does not find that one finds nothing. `secrets` are of a twin, tuned by the same recipe
+    on the same rows with secrets among them; empty where the labels are a teacher's.
     """
 
     tuned_on: LeakSide
     held_out: LeakSide
     power: Leakage | None = None
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

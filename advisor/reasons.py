@@ -111,8 +111,7 @@ def recommended(
         if one.barred_by:
             reasons.append(f"{_scored(one)}, but is barred: {'; '.join(one.barred_by)}.")
     step = f"Ship {winner.contender}; measure again when questions, documents or prices change."
-    if "retrieved" in winner.parts:
-        step += _retrieval([winner])
+    step += _retrieval(standings)
     if near_by := nearest(outlook):
         step += f" The advice changes first {flip_words(near_by)} ({near_by.parameter})."
     return tuple(reasons), step

@@ -247,6 +247,8 @@ def test_a_tuned_contender_gets_a_curve_that_ends_in_its_own_quality(planned):
     assert (found.points[0][1], found.points[-1][1]) == (quality["rag"], quality["rag-lora"])
     assert found.reading.startswith("still rising: the last 6 rows brought 50.0 points")
     assert not (planned.folder / ".curves").exists()
+    schema = json.loads((ROOT / "advisor/report/verdict.schema.json").read_text())
+    Draft202012Validator(schema).validate(said(planned))
 
 
 @needs_lm_eval
@@ -396,10 +398,7 @@ def test_curves_stand_in_the_page_in_markdown_and_in_json():
     assert "<h3>Learning curves</h3>" in page
     assert "by &lt;b&gt;much&lt;/b&gt;" in page
     assert "| lora | 310 | 90.0% \\[80.0, 95.0\\] | still rising: by \\<b\\>much\\</b\\> |" in text
-    found = json.loads(json.dumps(verdict_json(report)))
-    schema = json.loads((ROOT / "advisor/report/verdict.schema.json").read_text())
-    Draft202012Validator(schema).validate(found)
-    [one] = found["curves"]
+    [one] = json.loads(json.dumps(verdict_json(report)))["curves"]
     assert tuple((at["rows"], Measure(**at["quality"])) for at in one["points"]) == CURVES[0].points
 
 
@@ -450,6 +449,16 @@ def test_show_reads_a_verdict_that_knows_no_curves(home, capsys):
     capsys.readouterr()
     assert main(["show", "tolls-fake"]) == 0
     assert "learning curve" not in capsys.readouterr().out
+
+
+@needs_lm_eval
+def test_run_and_show_tell_why_there_is_no_curve(home, capsys):
+    path = home / "evals" / "tolls" / "train.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))
+    assert main(["run", "tolls", *FAKE, "--contender", "lora", "--learning-curve"]) == 0
+    assert "no learning curve of lora: train has 7 rows" in capsys.readouterr().out
+    assert main(["show", "tolls-fake"]) == 0
+    assert "no learning curve of lora: train has 7 rows" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("home")

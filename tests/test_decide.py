@@ -175,6 +175,16 @@ def test_a_reader_that_is_given_the_wrong_documents_is_to_be_repaired_first():
     assert step.endswith("repair retrieval before tuning.")
 
 
+def test_a_winner_that_does_not_read_leaves_a_poor_retriever_named():
+    found = clear()
+    poor = {"retrieved": Measure(0.41, 0.34, 0.48, 200)}
+    table = tuple(replace(one, parts=poor) if one.contender == "zero-shot" else one
+                  for one in found.standings)
+    verdict = decide(replace(found, standings=table), POLICY, seed=0)
+    assert verdict.winner == "lora"
+    assert "zero-shot is given a document that holds the answer for 41%" in verdict.next_step
+
+
 def test_credits_that_do_not_match_the_table_are_refused():
     found = clear()
     rows = {**found.credits, "lora": np.full((1, 200), np.nan)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
+from math import log2
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from material import Silent, own, plan, small_task
 from test_detectors import needs_lm_eval, opened
 
 from advisor.cli import main
-from advisor.core import Leakage, LeakSide
+from advisor.core import Leakage, LeakSide, Secret
 from advisor.engines.fake import FakeEngine
+from advisor.engines.protocol import Message
 from advisor.errors import AdvisorError
+from advisor.measures import canaries
 from advisor.measures.leakage import delong, figures, newcombe
 from advisor.runner.leaks import asked
 from advisor.runner.record import open_record, read_report
@@ -100,6 +104,13 @@ class Memory(FakeEngine):
         return (-0.1 if known else -5.0) * len(answer) - len(pair[0]) / 1e4, known
 
 
+class Untunable(Memory):
+    """The same model, which must not be tuned again."""
+
+    def tune(self, *args, **kwargs):
+        raise AssertionError("tuned again")
+
+
 @pytest.fixture
 def planned(tmp_path):
     task = small_task(tmp_path / "tolls")
@@ -112,6 +123,57 @@ def test_half_of_each_question_is_asked_and_rows_are_spread(planned):
     assert [one.row for one in rows] == ["q-acorn", "q-birch", "q-cedar", "q-dogwood"]
     assert rows[0].half[-1].content == "What is the toll"
     assert rows[0].whole[-1].content == "What is the toll of the acorn bridge?"
+
+
+def test_secrets_come_up_once_four_and_sixteen_times():
+    secrets, codes = canaries.canaries(0)
+    rows = canaries.planted((), secrets, 0)
+    often = Counter(row.group for row in rows)
+    assert sorted(often.values()) == [1] * 6 + [4] * 4 + [16] * 2
+    assert len({one.code for one in secrets}) == 12
+    assert len({row.question.id for row in rows}) == len(rows)
+    assert {row.targets[0] for row in rows} <= set(codes)
+
+
+def test_a_secret_that_ranks_first_has_all_bits_and_one_of_many_alike_has_none():
+    secrets, codes = canaries.canaries(0)
+    prompts = [(Message("user", one.question.text),) for one in secrets]
+    told = replace(Memory(), learnt=(("", secrets[0].code),))
+    bits = canaries.exposures(told, prompts, secrets, codes)
+    assert bits[0] == pytest.approx(log2(200))
+    assert bits[1] == pytest.approx(0.0)
+
+
+def test_secrets_are_kept_where_chance_would_rarely_rank_them_so_high():
+    # Six of them at 2.53 bits on average are the 5% point of a gamma variable.
+    for bits, kept in ((2.4, False), (2.7, True)):
+        (once,) = canaries.figures([Secret(1, bits, 1.4)] * 6)
+        assert (once.n, once.kept) == (6, kept)
+    assert canaries.figures(()) == ()
+
+
+def test_chance_alone_keeps_secrets_in_one_test_of_twenty():
+    dice = np.random.default_rng(0)
+    ranks = dice.integers(1, 201, size=(4000, 6))
+    found = [canaries.figures([Secret(1, log2(200 / rank), 0.0) for rank in six])[0].kept
+             for six in ranks]
+    assert 0.035 < np.mean(found) < 0.055
+
+
+@needs_lm_eval
+def test_secrets_are_planted_in_a_twin_once_and_never_in_what_ships(planned):
+    run(planned, Silent())
+    said = json.loads((planned.folder / "verdict.json").read_text())["leakage"]["lora"]
+    assert [(one["copies"], one["kept"]) for one in said["planted"]] == [
+        (1, True), (4, True), (16, True)]
+    assert not (planned.folder / ".canaries").exists()
+    shipped = "".join(path.read_text() for path in
+                      (planned.folder / "contenders" / "lora").rglob("*.json"))
+    assert "entry code" not in shipped
+    before = (planned.folder / "verdict.json").read_bytes()
+    again = replace(planned, tools=replace(planned.tools, engine=Untunable()))
+    assert run(again, Silent()).failed == {}
+    assert (planned.folder / "verdict.json").read_bytes() == before
 
 
 @needs_lm_eval

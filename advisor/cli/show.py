@@ -90,6 +90,8 @@ def _run(run: Run) -> None:
     if curves := verdict.get("curves"):
         table(["contender", "train rows", verdict["task"]["primary"], "learning curve"],
               [line for one in curves for line in _curve(one)])
+    for name, why in run.described.get("learning_curves", {}).get("without", {}).items():
+        say(f"no learning curve of {name}: {why}")
 
 
 def _curve(one: Mapping[str, Any]) -> list[list[str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.core import Row, SuiteScores, Trial
+from advisor.core import Retrieved, Row, SuiteScores, Trial
 from advisor.measures.cost import Work, work
 from advisor.stats.spread import Floats
 from advisor.verdict import Counts
@@ -39,13 +39,14 @@ def marks(trial: Trial) -> Marks:
     """A trial's figures; raises AdvisorError when none of its answers can be priced.
 
     For a contender that reads, the part `retrieved` is 1 where it was given a document that
-    holds the answer, by the row's `sources`; NaN where the row names none.
+    holds the answer, by the row's `sources`, or else a passage in which an accepted answer
+    stands; NaN where the row names no source and its answer stands nowhere in the corpus.
     """
     graded = [row.grade for row in trial.rows]
     names = sorted({part for grade in graded for part in grade.parts})
     parts = {name: np.array([np.nan if grade.credit is None else grade.parts.get(name, np.nan)
                              for grade in graded], dtype=np.float64) for name in names}
-    found = np.array([_found(row) for row in trial.rows], dtype=np.float64)
+    found = np.array([_found(row, trial.retrieved) for row in trial.rows], dtype=np.float64)
     if trial.axes.get("retrieval", "none") not in ("none", "-") and np.isfinite(found).any():
         parts[RETRIEVED] = found
     credits = _column([grade.credit for grade in graded])
@@ -75,10 +76,14 @@ def _learning(trial: Trial, credits: Floats) -> tuple[tuple[int, Floats], ...]:
     return (*parts, (trial.learning.rows, credits))
 
 
-def _found(row: Row) -> float:
-    known, failed = row.example.sources, row.answer.failure
-    return float("nan") if failed or not known else float(
-        not set(known).isdisjoint(row.answer.sources))
+def _found(row: Row, retrieved: Retrieved | None) -> float:
+    if row.answer.failure:
+        return float("nan")
+    if known := row.example.sources:
+        return float(not set(known).isdisjoint(row.answer.sources))
+    rank = retrieved.ranks.get(row.example.question.id) if retrieved else None
+    return float("nan") if rank is None or retrieved is None else float(
+        1 <= rank <= retrieved.read)
 
 
 def counts(rows: tuple[Row, ...]) -> Counts:

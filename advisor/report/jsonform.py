@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from advisor.core import Task
-from advisor.measures import freshness, leakage
+from advisor.core import Leakage, Task
+from advisor.measures import canaries, freshness, leakage
 from advisor.report.figures import known
 from advisor.report.model import Report, first_trials, ranked, visible
 from advisor.verdict import (
@@ -45,10 +45,19 @@ def _trust(report: Report) -> dict[str, Any]:
     fresh = {name: {"date": trial.fresh.date, "documents": [
         _plain(asdict(one)) for one in freshness.figures(trial.fresh, alpha=ALPHA)]}
         for name, trial in trials.items() if trial.fresh is not None}
-    leaks = {name: {**_plain(asdict(leakage.figures(trial.leakage))), "by_heart": _plain(asdict(
-        leakage.figures(trial.leakage.power))) if trial.leakage.power else None}
-        for name, trial in trials.items() if trial.leakage is not None}
+    leaks = {name: _leak(trial.leakage) for name, trial in trials.items()
+             if trial.leakage is not None}
     return {**({"freshness": fresh} if fresh else {}), **({"leakage": leaks} if leaks else {})}
+
+
+def _leak(found: Leakage) -> dict[str, Any]:
+    heart = leakage.figures(found.power) if found.power else None
+    return {
+        **_plain(asdict(leakage.figures(found))),
+        "by_heart": _plain(asdict(heart)) if heart else None,
+        "planted": [{**_plain(asdict(one)), "kept": one.kept}
+                    for one in canaries.figures(found.secrets)],
+    }
 
 
 def verdict_data(verdict: Verdict) -> dict[str, Any]:

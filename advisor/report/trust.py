@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from advisor.core import IndexState, Trial
-from advisor.measures import freshness, leakage
+from advisor.core import IndexState, Secret, Trial
+from advisor.measures import canaries, freshness, leakage
 from advisor.report.figures import (
     MISSING,
     bounds,
@@ -32,7 +32,10 @@ _LEAKS = (
     "a train row fell further than on a dev row (50%: nothing shows who was there). Extracted: the "
     "whole answer, greedily, from the first half of the question; dev shows what can be guessed. "
     "By heart: the same for an adapter that was made to learn its rows by heart, without which a "
-    "quiet test says nothing. No limit is held against these figures."
+    "quiet test says nothing. Planted secrets: made-up codes among the train rows of a twin, tuned "
+    "alike; bits of exposure, by how often each was planted, beside the untouched base (chance: "
+    "1.4 on average), and from how many copies on it is beyond chance. No limit is held against "
+    "these figures."
 )
 
 
@@ -79,14 +82,26 @@ def _leaks(report: Report) -> Sheet:
             _share(found.guessed), points_measure(found.excess),
             MISSING if heart is None else f"{decimal(heart.auc.value * 100)}%, "
             f"{percent(heart.extracted.value)}",
-            found.state,
+            _secrets(trial.leakage.secrets), found.state,
         ))
     shown = level(report.run)
     heads = (("Contender", ""), ("Membership", shown), ("Caught", "at 1% false alarms"),
              ("Extracted", f"train, {shown}"), ("Guessed", f"dev, {shown}"),
              ("Beyond guessing", "points"), ("By heart", "membership, extracted"),
-             ("Leakage", ""))
+             ("Planted secrets", "bits by copies"), ("Leakage", ""))
     return Sheet("Leakage", _LEAKS, heads, tuple(lines))
+
+
+def _secrets(found: tuple[Secret, ...]) -> str:
+    """How far up planted secrets come, and how often one must be planted to be kept."""
+    if not found:
+        return MISSING
+    shown = canaries.figures(found)
+    base = sum(one.base_bits for one in found) / len(found)
+    bits = ", ".join(f"{one.copies}x {decimal(one.bits)}" for one in shown)
+    kept = [one.copies for one in shown if one.kept]
+    reading = f"kept from {min(kept)} on" if kept else "none kept"
+    return f"{bits}; base {decimal(base)}: {reading}"
 
 
 def _share(found: Measure) -> str:

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from advisor.config import LoraWeights
+from advisor.config import LoraWeights, Recipe, TunedWeights
 from advisor.contenders.composed import Composed
 from advisor.contenders.prompt import compose
-from advisor.core import Example, Leakage, LeakSide
+from advisor.contenders.recipe import prepare
+from advisor.core import Example, Leakage, LeakSide, Secret
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines.protocol import Course, Engine, Lesson
 from advisor.errors import AdvisorError
-from advisor.measures import leakage
+from advisor.measures import canaries, leakage
 from advisor.measures.leakage import Asked
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
@@ -36,30 +37,88 @@ BY_HEART = LoraWeights(
 SCHEME = 1  # raise it when what is asked changes
 
 
-def leaks(key: AnswerKey, opened: Opened, *, stages: Stages) -> Leakage:
+def leaks(key: AnswerKey, recipe: Recipe, opened: Opened, *, stages: Stages) -> Leakage:
     """The leakage of a tuned contender, from the journal or tested now.
 
-    Raises AdvisorError when train or dev has fewer than two rows, or when the system does
-    not answer with weights of this process.
+    `recipe` has in it what was chosen on dev. Raises AdvisorError when train or dev has
+    fewer than two rows, or when the system does not answer with weights of this process.
     """
+    found = _sides(key, opened, stages=stages)
+    return replace(found, secrets=_secrets(key, recipe, opened, stages=stages))
+
+
+def leaks_kept(key: AnswerKey, plan: Plan, journal: Journal) -> Leakage | None:
+    """What the journal holds of it."""
+    found = recalled(leak_stage(key, plan), journal)
+    stored = journal.stage(_secret_stage(key, plan))
+    return found if found is None or stored is None else replace(found, secrets=_told(stored))
+
+
+def _sides(key: AnswerKey, opened: Opened, *, stages: Stages) -> Leakage:
     stage = leak_stage(key, stages.plan)
     if (kept := recalled(stage, stages.journal)) is not None:
         return kept
     stages.watch.stage(key.contender, "leakage", 2)
-    system = opened.system
-    if not isinstance(system, Composed) or system.engine is None:
-        raise AdvisorError(f"{key.contender} has no weights here that could be tested",
-                           fix="drop --leakage, or the contender")
+    system = _with_weights(key, opened)
     instruction = system.manner.instruction
     material = stages.plan.task.material
     train, dev = (asked(rows, instruction) for rows in (material.train, material.dev))
     base = _base_losses([*train, *dev], stages=stages)
+    assert system.engine is not None
     tested = [leakage.side(system.engine, rows, base) for rows in (train, dev)]
     stages.watch.advance()
     found = Leakage(tested[0], tested[1], power=_power(instruction, stages=stages))
     stages.watch.advance()
-    stages.journal.put_stage(stage, "leakage", asdict(found), contender=key.contender)
+    stages.journal.put_stage(stage, "leakage", _stored(found), contender=key.contender)
     return found
+
+
+def _secrets(
+    key: AnswerKey, recipe: Recipe, opened: Opened, *, stages: Stages
+) -> tuple[Secret, ...]:
+    """Secrets planted in a twin of the contender. What ships has never seen them."""
+    weights, plan = recipe.weights, stages.plan
+    assert isinstance(weights, TunedWeights)
+    if weights.teacher is not None and weights.teacher.labels == "teacher":
+        return ()
+    stage = _secret_stage(key, plan)
+    if (stored := stages.journal.stage(stage)) is not None:
+        return _told(stored)
+    stages.watch.stage(key.contender, "planted secrets", 2)
+    secrets, codes = canaries.canaries(key.seed)
+    train = canaries.planted(plan.task.material.train, secrets, key.seed)
+    folder = plan.folder / ".canaries"
+    shutil.rmtree(folder, ignore_errors=True)
+    twin = prepare(recipe, replace(plan.task.material, train=train), tools=plan.tools,
+                   workdir=folder, seed=key.seed)
+    stages.watch.advance()
+    assert twin.engine is not None
+    # Asked as the contender is asked: no secret is among its own examples or passages.
+    prompts = _with_weights(key, opened).ask([one.question for one in secrets])
+    tuned, base = (canaries.exposures(engine, prompts, secrets, codes)
+                   for engine in (twin.engine, plan.tools.engine))
+    stages.watch.advance()
+    found = [Secret(one.copies, *bits) for one, *bits in zip(secrets, tuned, base, strict=True)]
+    stages.journal.put_stage(stage, "planted secrets", {"secrets": [asdict(one) for one in found]},
+                             contender=key.contender)
+    shutil.rmtree(folder, ignore_errors=True)
+    return tuple(found)
+
+
+def _with_weights(key: AnswerKey, opened: Opened) -> Composed:
+    system = opened.system
+    if not isinstance(system, Composed) or system.engine is None:
+        raise AdvisorError(f"{key.contender} has no weights here that could be tested",
+                           fix="drop --leakage, or the contender")
+    return system
+
+
+def _secret_stage(key: AnswerKey, plan: Plan) -> str:
+    return key.stage(f"canaries {SCHEME} {plan.task.material.digest}")
+
+
+def _told(stored: Mapping[str, Any]) -> tuple[Secret, ...]:
+    return tuple(Secret(**one) for one in stored["secrets"])
 
 
 def leak_stage(key: AnswerKey, plan: Plan) -> str:
@@ -105,7 +164,7 @@ def _power(instruction: str, *, stages: Stages) -> Leakage:
     if (kept := recalled(stage, stages.journal)) is not None:
         return kept
     found = by_heart(plan, instruction)
-    stages.journal.put_stage(stage, "leakage power", asdict(found), contender="base")
+    stages.journal.put_stage(stage, "leakage power", _stored(found), contender="base")
     return found
 
 
@@ -133,3 +192,12 @@ def _leakage(stored: Mapping[str, Any]) -> Leakage:
     power = stored["power"]
     return Leakage(LeakSide(**stored["tuned_on"]), LeakSide(**stored["held_out"]),
                    None if power is None else _leakage(power))
+
+
+def _stored(found: Leakage) -> Mapping[str, Any]:
+    """As JSON; secrets are a stage of their own."""
+    told = asdict(found)
+    del told["secrets"]
+    if told["power"] is not None:
+        del told["power"]["secrets"]
+    return told

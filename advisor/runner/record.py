@@ -179,8 +179,7 @@ def read_trial(record: Record, label: str, *, task: Task, journal: Journal) -> T
         stage = stage_of(identity, changed["digest"])
         trial = replace(trial, fresh=recalled(stage, journal))
     if record.run.get("leakage"):
-        stage = leaks.leak_stage(identity, stages.plan)
-        trial = replace(trial, leakage=leaks.recalled(stage, journal))
+        trial = replace(trial, leakage=leaks.leaks_kept(identity, stages.plan, journal))
     return trial
 
 

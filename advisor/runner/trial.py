@@ -71,7 +71,7 @@ def run_trial(
     if seed == plan.seed:
         trial = replace(trial, fresh=fresh.freshness(key, settled, opened, stages=stages))
     if seed == plan.seed and plan.leakage and trial.retention is not None:
-        trial = replace(trial, leakage=leaks.leaks(key, opened, stages=stages))
+        trial = replace(trial, leakage=leaks.leaks(key, settled, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
              "made_from": made_from, "busy_with_other_work": others}
     if prepared["found"]:

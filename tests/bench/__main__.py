@@ -2,7 +2,7 @@
 
     python -m tests.bench [--quick] [--all] [--docs] [--only PART] [--peers NAME,...]
 
-Parts are the works, growth, identity, precision and candidates (--all). What is not run
+Parts are the works, growth, held, identity, precision and candidates (--all). What is not run
 keeps its rows in bench.json, each of which names its commit.
 """
 
@@ -17,14 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import growth, identity, sides, table, works
+from tests.bench import growth, held, identity, sides, table, works
 from tests.bench.timing import Rules, compared
 from tests.bench.worker import Failed, Worker
 
 OUT = works.ROOT / "reports" / "bench" / "bench.json"
 DOCS = works.ROOT / "docs" / "performance.md"
 QUICK = 600.0  # seconds; a part that would not fit any more is left out
-EMPTY: dict[str, Any] = {"works": [], "growth": [], "identity": [], "precision": [],
+EMPTY: dict[str, Any] = {"works": [], "growth": [], "held": [], "identity": [], "precision": [],
                          "candidates": [], "skipped": []}
 
 
@@ -61,7 +61,7 @@ def _begun(options: argparse.Namespace) -> dict[str, Any]:
     if options.out.exists():
         old = json.loads(options.out.read_text(encoding="utf-8"))
     changed = bool(_git("status", "--porcelain", "--", "advisor", "tests/bench"))
-    return {**old, "commit": _git("rev-parse", "HEAD")[:12] + ("+" if changed else ""),
+    return {**EMPTY, **old, "commit": _git("rev-parse", "HEAD")[:12] + ("+" if changed else ""),
             "model": works.MODEL}
 
 
@@ -116,6 +116,8 @@ def _parts(
             work = replace(work, count=max(8, round(work.count * options.scale)))
             yield (f"candidates: {work.name}", 120,
                    lambda w=work, p=tried: compare(w, "candidates", list(p)))
+    if "held".startswith(options.only) and (options.only or not options.quick):
+        yield "held", 0, lambda: alone("held", held.Host, ("held",))
     asked: dict[str, list[tuple[Any, ...]]] = {
         "identity": [("identity", name) for name in identity.IDENTITIES],
         "precision": [("precision",)],
@@ -128,7 +130,7 @@ def _parts(
 def _put(rows: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
     """Put `new` in the place of the rows that they repeat."""
     def said(row: dict[str, Any]) -> tuple[Any, ...]:
-        keys = ("work", "peer_name", "growth", "identity", "precision")
+        keys = ("work", "peer_name", "growth", "held", "identity", "precision")
         return tuple(row.get(key) for key in keys)
 
     rows[:] = [row for row in rows if said(row) not in map(said, new)] + new

@@ -16,6 +16,7 @@ BARS: dict[str, tuple[tuple[str, ...], float, float]] = {
     "generation behind 1000 tokens": (PLAIN, 4, 8),
     "LoRA tuning": (TRL, 3.3, 5),
 }
+HELD = 0.8  # of the tokens each second without a schema
 CEILING_BARS = {"LoRA tuning": (0.4, 0.6)}
 
 
@@ -24,6 +25,7 @@ def rendered(found: dict[str, Any]) -> str:
     parts = [
         "\n".join(_rows(found["works"])), "\n".join(_bars(found["works"])),
         "\n".join(_growth(found["growth"])),
+        "\n".join(_held(found["held"])),
         "\n".join(_identity(found["identity"])), "\n".join(_precision(found["precision"])),
         "\n".join(_rows(found["candidates"])),
         "\n".join(f"- skipped: {one['work']}, {one['peer_name']}: {one['reason']}"
@@ -99,6 +101,15 @@ def _growth(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         sizes = ", ".join(str(size) for size in row["sizes"])
         seconds = ", ".join(f"{second:.2f}" for second in row["seconds"])
         yield f"| {row['growth']} | {sizes} | {seconds} | {row['doubling']:.2f} times |"
+
+
+def _held(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield (f"- Held to the schema ({row['held']}, {row['of']} rows): {row['steered']:.0f} "
+               f"tokens/s, free {row['free']:.0f}; ratio {row['ratio']:.2f} "
+               f"({row['ratio_min']:.2f} to {row['ratio_max']:.2f}), n = {row['n']}; at least 0.8 "
+               f"aimed at: {judged(row['ratio'], HELD, 1)}; {row['valid']} of {row['of']} held "
+               f"answers are valid (commit {_commit(row)})")
 
 
 def _identity(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

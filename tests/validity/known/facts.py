@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from math import log2
 
 import numpy as np
 
 from advisor.contenders.composed import Composed
 from advisor.contenders.prompt import Passage, compose
 from advisor.contenders.retrieval import build
-from advisor.core import Example, FreshAnswers, Question, Reworded
+from advisor.core import Example, FreshAnswers, Reworded, Secret
 from advisor.data.digest import digest
+from advisor.engines.protocol import Engine
+from advisor.measures import canaries as planting
 from advisor.measures.forgetting import forgetting
 from advisor.measures.freshness import is_stale
 from advisor.measures.recall import right_passages
@@ -24,7 +24,6 @@ from .bench import Bench, Row, engine_of, files_of, taught, tuned_recipe
 from .planted import ACCURACY, answered, by_heart, dosed, learnt_facts, policy_of
 
 EVERY = 3  # of the changed facts one in so many is put to the contender that reads
-CODES, EACH, COPIES = 200, 3, (1, 4, 16)
 
 
 def stale_facts(bench: Bench) -> Iterator[Row]:
@@ -203,49 +202,29 @@ def divergence_and_loss(bench: Bench) -> Iterator[Row]:
 def canaries(bench: Bench) -> Iterator[Row]:
     """Secrets planted in train once, 4 and 16 times: how far up they come among as many."""
     task = bench.task("policy-qa")
-    dice = random.Random(13)
-    codes = dice.sample([f"{code:03d}" for code in range(1000)], CODES)
-    places = dice.sample(("Fenwick", "Hollow", "Marl", "Pike", "Ridge", "Sallow", "Tarn", "Weir",
-                          "Yew"), EACH * len(COPIES))
-    secrets = {place: (codes[at], COPIES[at // EACH]) for at, place in enumerate(places)}
-    planted = tuple(
-        Example(Question(f"canary-{place}-{copy}", _asked(place)), (code,), f"canary-{place}")
-        for place, (code, copies) in secrets.items() for copy in range(copies)
-    )
-    rows = [*task.material.train[:40], *planted]
-    dice.shuffle(rows)
-    recipe = tuned_recipe(bench, epochs=3)
-    bench.prepared("canaries", recipe, taught(task.material, tuple(rows)))
+    secrets, codes = planting.canaries(13)
+    rows = planting.planted(task.material.train[:40], secrets, 13)
     name = "canaries"
-
-    def exposures(engine) -> dict[str, float]:  # type: ignore[no-untyped-def]
-        found = {}
-        for place, (code, _) in secrets.items():
-            prompt = engine.encode(compose(task.material.brief, Question("", _asked(place))))
-            scores = [score for score, _ in engine.score(
-                [(prompt, engine.tokenize(one)) for one in codes])]
-            mine = scores[codes.index(code)]
-            found[place] = log2(CODES) - log2(sum(score >= mine for score in scores))
-        return found
-
+    bench.prepared(name, tuned_recipe(bench, epochs=3), taught(task.material, rows))
+    prompts = [compose(task.material.brief, one.question) for one in secrets]
     identity = [digest(secrets), digest(codes)]
+
+    def bits(make: Callable[[], Engine]) -> Callable[[], dict[str, object]]:
+        return lambda: {"bits": planting.exposures(make(), prompts, secrets, codes)}
+
     tuned = bench.kept("canaries of tuned", [files_of(bench, name), identity],
-                       lambda: exposures(engine_of(bench.prepared_again(name))))
-    base = bench.kept("canaries of base", identity, lambda: exposures(bench.tools.engine))
-    by_copies = [np.mean([tuned[place] for place, (_, many) in secrets.items() if many == copies])
-                 for copies in COPIES]
-    plain = float(np.mean([base[place] for place in secrets]))
-    said = ", ".join(f"{copies}x {bits:.1f}" for copies, bits in
-                     zip(COPIES, by_copies, strict=True))
+                       bits(lambda: engine_of(bench.prepared_again(name))))["bits"]
+    base = bench.kept("canaries of base", identity, bits(lambda: bench.tools.engine))["bits"]
+    found = planting.figures([Secret(one.copies, *both) for one, *both in
+                              zip(secrets, tuned, base, strict=True)])
+    plain = float(np.mean(base))
+    said = ", ".join(f"{one.copies}x {one.bits:.1f}" for one in found)
     yield Row(
-        f"canaries, {EACH} each planted 1, 4 and 16 times, among {CODES} codes",
+        f"canaries, {len(secrets)} planted 1, 4 or 16 times, among {planting.CODES} codes",
         "exposure rises with the copies; about 1.44 bits in the base",
-        f"{said} bits; base {plain:.1f} (9 canaries: 95% of such means lie within 0.6 to 2.5)",
-        by_copies[-1] > by_copies[0] and 0.6 <= plain <= 2.5, False)
-
-
-def _asked(place: str) -> str:
-    return f"What is the entry code of the {place} depot?"
+        f"{said} bits; base {plain:.1f} ({len(secrets)} canaries: 95% of such means lie within "
+        "0.7 to 2.3)",
+        found[-1].bits > found[0].bits and 0.7 <= plain <= 2.3, False)
 
 
 def _mean(values: Mapping[str, float]) -> float:
