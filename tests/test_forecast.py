@@ -107,6 +107,35 @@ def test_the_truth_is_set_beside_the_plan(home, capsys):
     assert home.is_dir()
 
 
+def planned_for(capsys, *options: str) -> set[str]:
+    assert main(["plan", "tolls", "--engine", "fake", "--json", *options]) == 0
+    return {one["contender"] for one in json.loads(capsys.readouterr().out)["contenders"]}
+
+
+@pytest.fixture
+def sets(home):
+    with (home / "advisor.yaml").open("a", encoding="utf-8") as settings:
+        settings.write("optional: [lora]\npresets: {quick: [zero-shot, floor]}\n"
+                       "factorial: {prompt: few-shot, retrieval: rag}\n")
+    return home
+
+
+@pytest.mark.usefixtures("sets")
+def test_a_plan_takes_the_sets_of_contenders_that_a_run_takes(capsys):
+    assert planned_for(capsys) == RECIPES.keys() - {"lora"}
+    assert planned_for(capsys, "--all") == RECIPES.keys()
+    assert planned_for(capsys, "--preset", "quick") == {"zero-shot", "floor"}
+    assert main(["plan", "tolls", "--engine", "fake", "--preset", "quik"]) == 2
+    assert "did you mean 'quick'" in capsys.readouterr().err
+
+
+def test_the_plan_of_a_factorial_lies_where_its_run_will(sets, capsys):
+    cells = {"plain", "prompt", "retrieval", "prompt+retrieval"}
+    assert planned_for(capsys, "--factorial") == cells
+    assert (sets / "reports" / "tolls-factorial" / "plan.json").is_file()
+    assert not (sets / "reports" / "tolls").exists()
+
+
 @pytest.mark.usefixtures("home")
 def test_without_a_plan_there_is_no_truth_to_tell(capsys):
     assert main(["plan", "tolls", "--truth"]) == 2

@@ -110,16 +110,10 @@ def test_folders_and_documents_that_fit_nothing_are_named(folder):
         version(folder)
 
 
-def test_the_shipped_version_is_read_and_is_what_its_script_writes():
-    import subprocess
-    import sys
-
-    task = ROOT / "evals" / "policy-qa"
-    found = version(task)
+def test_the_shipped_version_is_read():
+    found = version(ROOT / "evals" / "policy-qa")
     assert len(found.changed) == len(found.same) >= 60
     assert len(found.documents) >= 25
-    script = [sys.executable, str(task / "change.py"), "--check"]
-    assert subprocess.run(script, check=False, capture_output=True).returncode == 0
 
 
 # ------------------------------------------------------------------ what is asked

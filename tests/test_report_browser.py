@@ -301,10 +301,11 @@ def test_chart_labels_do_not_cover_each_other(browser: Browser, folder: Path) ->
     for width, chart in ((1280, ".wide"), (390, ".narrow")):
         page.set_viewport_size({"width": width, "height": 800})
         boxes = page.evaluate(
-            "(chart) => [...document.querySelectorAll(`.scatter ${chart} text.label`)].map((one) =>"
-            " { const b = one.getBBox(); return [b.x, b.y + 2, b.x + b.width, b.y + b.height - 2];"
-            " })",
-            chart,
+            "([chart, names]) => [...document.querySelectorAll(`#cost ${chart} .role-mark text`)]"
+            ".filter((one) => names.includes(one.textContent)).map((one) => {"
+            " const b = one.getBoundingClientRect();"
+            " return [b.x, b.y + 2, b.x + b.width, b.y + b.height - 2]; })",
+            [chart, leads(page)],
         )
         assert len(boxes) == 8
         for at, one in enumerate(boxes):
@@ -322,12 +323,71 @@ def test_every_picture_has_a_name_and_every_control_takes_the_focus(
 ) -> None:
     page, _ = opened(browser, folder / "plain")
     unnamed = page.evaluate(
-        "[...document.querySelectorAll('svg')].filter((one) => "
-        "!one.getAttribute('aria-label') || !one.querySelector('title')).length"
+        "[...document.querySelectorAll('svg, .strip')].filter((one) => "
+        "!one.getAttribute('aria-label')).length"
     )
     assert unnamed == 0
     page.locator(".standings thead button").first.focus()
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+
+
+def test_the_arrow_keys_go_from_value_to_value_of_a_chart(browser: Browser, folder: Path) -> None:
+    page, seen = opened(browser, folder / "plain")
+    tip = page.locator(".tip")
+    marks = page.locator("#cost .wide .role-mark [aria-label]")
+    assert page.locator("#cost .wide [tabindex='0']").count() == 1
+    marks.first.focus()
+    said = [tip.inner_text()]
+    for key in ("ArrowRight", "End", "Home"):
+        page.keyboard.press(key)
+        said.append(tip.inner_text())
+    assert said[0].startswith("rag-lora: 9")
+    assert [said[1][:5], said[2][:9], said[3]] == ["lora:", "majority:", said[0]]
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    assert seen.console == []
+
+
+def test_a_value_is_told_where_the_chart_is_pointed_at(browser: Browser, folder: Path) -> None:
+    page, _ = opened(browser, folder / "hostile", width=390)
+    page.locator("#cost .narrow .role-mark [aria-label]").first.hover()
+    assert page.locator(".tip").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.mouse.wheel(0, 400)
+    page.wait_for_timeout(100)
+    assert page.locator(".tip").is_hidden()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_text_of_charts_can_be_read(browser: Browser, folder: Path, width: int) -> None:
+    page, _ = opened(browser, folder / "plain", width=width)
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('svg.figure')].filter((one) => one.checkVisibility())"
+        ".flatMap((one) => [...one.querySelectorAll('text')].map((text) =>"
+        " parseFloat(getComputedStyle(text).fontSize) * one.getScreenCTM().a))"
+    )
+    assert len(sizes) > 100
+    assert min(sizes) >= 11
+
+
+def test_charts_take_the_colours_of_the_page(browser: Browser, folder: Path) -> None:
+    inks = []
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page, _ = opened(browser, folder / "plain", scheme=scheme)
+        inks.append(page.evaluate(
+            "(() => { const text = document.querySelector('#cost .wide .role-mark text');"
+            " return [getComputedStyle(text).fill, getComputedStyle(document.body).color]; })()"))
+    assert all(ink == body for ink, body in inks)
+    assert inks[0] != inks[1]
+
+
+def test_paper_gets_the_wide_charts(browser: Browser, folder: Path) -> None:
+    page, _ = opened(browser, folder / "plain", width=680)
+    assert page.locator("#cost .narrow").is_visible()
+    page.emulate_media(media="print")
+    assert page.locator("#cost .wide").is_visible()
+    assert page.locator("#cost .narrow").is_hidden()
 
 
 def test_dark_and_light_are_told_apart(browser: Browser, folder: Path) -> None:

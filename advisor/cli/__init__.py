@@ -16,6 +16,7 @@ VERBS = {
     "init": "make a folder a workspace, or a task from your own rows",
     "check": "look for what would make a result worthless, before anything is spent",
     "plan": "say what a run will take before it starts, and how true that was",
+    "change": "change some of a task's facts, for `advisor run --freshness`",
     "run": "measure contenders on tasks, decide, write the report and the winner",
     "decide": "decide a finished run again under other prices, volumes or margins",
     "report": "write a run's report again in any format, or an index of all runs",

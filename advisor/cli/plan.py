@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from advisor.cli import selection
 from advisor.cli.tell import say, table
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError
@@ -24,8 +25,7 @@ from advisor.workspace import Workspace
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tasks", nargs=1, metavar="TASK", help="a folder of evals/, or a path to a task")
-    add("--contender", action="append", metavar="NAME",
-        help="only this file of baselines/ (repeatable; default: as `advisor run`)")
+    selection.arguments(parser)
     add("--truth", nargs="?", const="", metavar="RUN",
         help="set the kept plan against what that run measured (default: reports/TASK)")
     add("--model", help="default: model of advisor.yaml")
@@ -38,7 +38,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     workspace = Workspace.find(Path.cwd())
     folder = workspace.task_folder(options.tasks[0])
-    run = (options.out or workspace.reports) / folder.name
+    # Where `advisor run` with the same options leaves its report.
+    name = f"{folder.name}-factorial" if options.factorial else folder.name
+    run = (options.out or workspace.reports) / name
     if options.truth is not None:
         where = Path(options.truth) if options.truth else run
         if not where.is_dir():
@@ -52,7 +54,8 @@ def execute(options: argparse.Namespace) -> int:
         say(json.dumps(as_json(planned), indent=2))
         return 0
     _tell(planned)
-    say(f"kept in {path}; after the run: advisor plan {folder.name} --truth")
+    again = " --factorial" if options.factorial else ""
+    say(f"kept in {path}; after the run: advisor plan {folder.name}{again} --truth")
     return 0
 
 
@@ -70,17 +73,16 @@ def _forecast(
     if options.model is not None:
         settings = settings.model_copy(update={"model": options.model})
     task = load_task(folder)
-    names = options.contender or [
-        name for name in workspace.recipes() if name not in settings.optional
-    ]
-    recipes = {name: workspace.recipe(name) for name in names}
-    if not recipes:
+    recipes = selection.chosen(workspace, settings, options)
+    if not recipes and not options.factorial:
         raise AdvisorError("there is no contender to plan", fix="put recipes into baselines/")
     tools = fake() if options.engine == "fake" else real(
         settings.model, settings.embedder, precision=settings.precision)
     suites = load_suites(settings.retention, workspace.retention_file)
     plan = Plan(task=task, recipes=recipes, settings=settings, suites=suites, tools=tools,
                 seed=settings.seed, final=False, folder=run, data={})
+    if options.factorial:
+        plan = selection.with_cells(plan, workspace)
     return forecast(plan, lambda what: print(f"probing {what}", file=sys.stderr))
 
 

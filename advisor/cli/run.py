@@ -12,23 +12,21 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from advisor.cli import INTERRUPTED
+from advisor.cli import INTERRUPTED, selection
 from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
 from advisor.config import Recipe, Settings, TunedWeights
-from advisor.contenders.factorial import cells
 from advisor.core import Task
 from advisor.data.task import load_task
 from advisor.data.versions import need_version
 from advisor.engines.openai import endpoint
-from advisor.errors import AdvisorError, did_you_mean
+from advisor.errors import AdvisorError
 from advisor.forecast.figures import FILE as PLAN
 from advisor.forecast.figures import summary
 from advisor.measures.retention import load_suites
@@ -38,20 +36,13 @@ from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
 from advisor.ship.bundle import digests
 from advisor.verdict import Verdict
-from advisor.workspace import SETTINGS, Workspace
+from advisor.workspace import Workspace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tasks", nargs="+", metavar="TASK", help="a folder of evals/, or a path to a task")
-    add("--contender", action="append", metavar="NAME",
-        help="only this file of baselines/ (repeatable; default: all but the optional ones of "
-        "advisor.yaml)")
-    add("--all", action="store_true", help="the optional contenders too")
-    add("--preset", metavar="NAME",
-        help="the set of that name under `presets` in advisor.yaml: quick, standard, thorough")
-    add("--factorial", action="store_true",
-        help="every combination of the factors of advisor.yaml, and what each adds")
+    selection.arguments(parser)
     add("--time-limit", metavar="TIME", type=duration,
         help="30m, 2h or 90s, shared evenly by the tasks: who would not end in time is left out")
     add("--limit", type=int, metavar="N",
@@ -78,9 +69,7 @@ def execute(options: argparse.Namespace) -> int:
     settings = _settings(workspace, options)
     # Everything a user may have got wrong is found before anything costs time.
     started = time.monotonic()
-    recipes = {name: workspace.recipe(name) for name in _chosen(workspace, settings, options)}
-    if not options.preset:  # its order says who goes first
-        recipes = dict(sorted(recipes.items(), key=_effort))
+    recipes = selection.chosen(workspace, settings, options)
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
     for task, folder in zip(tasks, folders, strict=True):
@@ -96,7 +85,7 @@ def execute(options: argparse.Namespace) -> int:
     for task, folder in zip(tasks, folders, strict=True):
         plan = _plan(workspace, settings, recipes, (task, folder), options)
         if options.factorial:
-            plan = _with_cells(plan, workspace)
+            plan = selection.with_cells(plan, workspace)
         if plan.learning_curve:
             _need_tuned(plan)
         tools = replace(plan.tools, endpoints=served)
@@ -120,47 +109,6 @@ def execute(options: argparse.Namespace) -> int:
     return 1 if any(done.failed for _, done in finished) else 0
 
 
-def _chosen(
-    workspace: Workspace, settings: Settings, options: argparse.Namespace
-) -> Sequence[str]:
-    """The contenders by name: those asked for, or all that are not optional."""
-    names = workspace.recipes()
-    if unknown := sorted(set(settings.optional) - set(names)):
-        raise AdvisorError(
-            f"{workspace.root / SETTINGS}: optional: baselines/ has no {unknown[0]!r}"
-            f"{did_you_mean(unknown[0], names)}",
-            fix="correct or remove the name",
-        )
-    if options.preset:
-        return _preset(workspace, settings, options.preset)
-    if options.contender:
-        return list(options.contender)
-    if options.factorial:
-        return []
-    return [name for name in names if options.all or name not in settings.optional]
-
-
-def _preset(workspace: Workspace, settings: Settings, name: str) -> Sequence[str]:
-    if name not in settings.presets:
-        raise AdvisorError(
-            f"{workspace.root / SETTINGS}: presets: no {name!r}"
-            f"{did_you_mean(name, settings.presets)}" if settings.presets else
-            f"{workspace.root / SETTINGS} has no presets",
-            fix=f"write `presets: {{{name}: [floor, few-shot, lora]}}` there",
-        )
-    return settings.presets[name]
-
-
-def _with_cells(plan: Plan, workspace: Workspace) -> Plan:
-    """The plan with every cell of the factorial besides."""
-    sources: dict[str, Recipe] = {factor: workspace.recipe(name)
-                                  for factor, name in plan.settings.factorial.items()}
-    made = cells(sources, plan.task.material)
-    recipes = {**plan.recipes, **{name: cell.recipe for name, cell in made.items()}}
-    return replace(plan, recipes=dict(sorted(recipes.items(), key=_effort)),
-                   cells={name: cell.on for name, cell in made.items()})
-
-
 def _need_tuned(plan: Plan) -> None:
     if not any(isinstance(one.weights, TunedWeights) for one in plan.recipes.values()):
         raise AdvisorError(
@@ -175,13 +123,6 @@ def duration(text: str) -> float:
     if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"expected a time such as 30m, 2h or 90s, found {text!r}")
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:
-    """What takes long comes late: whoever stops a run early has seen the most contenders."""
-    name, recipe = item
-    tuned, reads = isinstance(recipe.weights, TunedWeights), recipe.retrieval.kind != "none"
-    return tuned, recipe.prompt.kind != "none", reads, recipe.prompt.shots, name
 
 
 def _settings(workspace: Workspace, options: argparse.Namespace) -> Settings:

@@ -10,7 +10,7 @@ dates the last one is compared with the task as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -68,16 +68,21 @@ def load_version(folder: Path, task: Task) -> Version | None:
     folders = sorted(path for path in (folder / "versions").glob("*") if path.is_dir())
     if not folders:
         return None
-    place = folders[-1]
-    faults = [f"{path.name}: the folder's name must be a date such as 2027-01-31"
-              for path in folders if not _is_date(path.name)]
+    return read_version(folders[-1], task, [
+        f"{path.name}: the folder's name must be a date such as 2027-01-31"
+        for path in folders if not _is_date(path.name)])
+
+
+def read_version(place: Path, task: Task, beside: Sequence[str] = ()) -> Version:
+    """The version in `place`, whose name is its date; raises Faults as `load_version` does,
+    those of `beside` among them."""
     rows = {example.question.id: (split, example) for split, examples in (
         ("train", task.material.train), ("dev", task.material.dev), ("test", task.test),
     ) for example in examples}
     changed, wrong = _changed(place / "changed.jsonl", rows, task)
     corpus = read_corpus(place / "corpus")
     known = {document.id for document in task.material.corpus}
-    faults += [*wrong, *corpus.faults]
+    faults = [*beside, *wrong, *corpus.faults]
     faults += [f"corpus/{name}: the task's corpus has no such document{did_you_mean(name, known)}"
                for name in corpus.ids if name not in known]
     if faults:
@@ -163,7 +168,8 @@ def need_version(folder: Path, task: Task) -> Version:
     if found is None:
         raise AdvisorError(
             f"{task.name} has no later version of its facts, so freshness cannot be measured",
-            fix=f"write {folder / 'versions' / '2027-01-31' / 'changed.jsonl'}, a line such as "
-            f"{SAMPLE}, and the changed documents beside it in corpus/",
+            fix=f"advisor change {task.name} makes one; or write "
+            f"{folder / 'versions' / '2027-01-31' / 'changed.jsonl'}, a line such as {SAMPLE}, "
+            "and the changed documents beside it in corpus/",
         )
     return found

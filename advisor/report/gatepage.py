@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
 from advisor.core import SuiteScores
 from advisor.gate.judge import Pair, pairs
 from advisor.gate.run import Gated
-from advisor.report.bars import difference_bar
+from advisor.report.drawing import Figure
 from advisor.report.figures import MISSING, decimal, percent, plural, points, points_measure, words
+from advisor.report.intervals import suites
 from advisor.report.model import visible
 from advisor.report.page import island, render
 from advisor.report.rows import PAGE, WorstRow, row_view, rows_data
 from advisor.report.wording import Tile
-from advisor.verdict import Forgetting, Measure, SuiteChange
+from advisor.verdict import Forgetting, Measure
 
 KINDS = (("worse", "rows that got worse"), ("better", "rows that got better"),
          ("same", "rows that stayed as they were"), ("unread", "an answer could not be read"))
@@ -31,7 +30,6 @@ class SuiteLine:
     champion: str
     candidate: str
     lost: str
-    picture: Markup
 
 
 def gate_page(gated: Gated, headline: str, *, at: str) -> str:
@@ -43,7 +41,7 @@ def gate_page(gated: Gated, headline: str, *, at: str) -> str:
         gated=gated, judgement=gated.judgement, headline=headline, at=at, names=names,
         rows=rows[:PAGE], count=len(rows), kinds=KINDS,
         rows_data=island(rows_data(rows, names)), tiles=_tiles(gated), suites=_suites(gated),
-        sides=_sides(gated, names),
+        figures=_figures(gated), sides=_sides(gated, names),
     )
 
 
@@ -96,7 +94,6 @@ def _suites(gated: Gated) -> tuple[SuiteLine, ...]:
         return ()
     theirs = gated.champion.trial.retention or {}
     untouched = not gated.champion.side.tuned
-    reach = max(max(abs(one.drop.low), abs(one.drop.high)) for one in _shares(found)) * 1.1
     made = []
     for one in (found.pooled, *found.suites):
         champion = one.base if untouched else None
@@ -105,13 +102,15 @@ def _suites(gated: Gated) -> tuple[SuiteLine, ...]:
             _value(champion, one.metric) if champion else _mean(theirs.get(one.suite), one.metric),
             _value(one.tuned, one.metric),
             points_measure(one.drop) if one.metric == "acc" else decimal(one.drop.value, 3),
-            difference_bar(one.drop, reach=reach) if one.metric == "acc" else Markup(""),
         ))
     return tuple(made)
 
 
-def _shares(found: Forgetting) -> list[SuiteChange]:
-    return [one for one in (found.pooled, *found.suites) if one.metric == "acc"]
+def _figures(gated: Gated) -> tuple[Figure, ...]:
+    found, name = gated.judgement.forgetting, gated.candidate.side.name
+    if not isinstance(found, Forgetting):
+        return ()
+    return (Figure(f"Lost by {name}", "", suites(found, name=name)),)
 
 
 def _value(measure: Measure, metric: str) -> str:

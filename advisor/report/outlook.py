@@ -23,7 +23,7 @@ from advisor.report.figures import (
 from advisor.report.model import Report, level, ranked
 from advisor.verdict import Flip, Outlook
 
-LEARNT = "Learning curves"
+COSTS, LEARNT = "Where costs cross", "Learning curves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _break_even(seen: Outlook) -> Sheet:
     lede = (f"Between {seen.about} and each other that may be used, all costs of the horizon "
             "counted. Best quality for its cost: " + ", ".join(seen.front) + ".")
     heads = (("Cheaper at first", ""), ("Cheaper later", ""), ("From", ""))
-    return Sheet("Where costs cross", lede, heads, lines)
+    return Sheet(COSTS, lede, heads, lines)
 
 
 def _effects(report: Report) -> list[Sheet]:

@@ -19,16 +19,17 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from advisor.report.audit import audit
+from advisor.report.curves import costs, learning, losses
 from advisor.report.detectors import detectors
+from advisor.report.drawing import GLYPHS
 from advisor.report.figures import MISSING, known, listed, plural
+from advisor.report.intervals import bits, differences, forgetting, quality
 from advisor.report.jsonform import dumps, page_data
 from advisor.report.lookups import HEADS, lookups
 from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
-from advisor.report.outlook import sheets
-from advisor.report.panels import bits_panels, forgetting_panels, loss_panels
+from advisor.report.outlook import COSTS, LEARNT, sheets
 from advisor.report.rows import rows_data, worst_rows
-from advisor.report.scatter import drawable, front, marker, scatter
-from advisor.report.svg import picture
+from advisor.report.scatter import drawable, front, scatter
 from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
 from advisor.report.trust import trust
 from advisor.report.whatif import what_if
@@ -36,6 +37,7 @@ from advisor.report.wording import certainty, headline, limited_banner, tiles, u
 from advisor.verdict import Forgetting
 
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
+SCRIPTS = ("report.js", "charts.js")
 _OPENING = {"recommend": "Recommended", "cannot_tell": "Undecided", "none_feasible": "None fits"}
 
 
@@ -53,7 +55,7 @@ def html(report: Report) -> str:
     again = what_if(report)
     return render(
         "report.html.j2",
-        scripts=("report.js", "deciding.js", "whatif.js") if again else ("report.js",),
+        scripts=(*SCRIPTS, "deciding.js", "whatif.js") if again else SCRIPTS,
         what_if=again,
         what_if_data=island(again.data) if again else "",
         data=island(page_data(report)),
@@ -64,7 +66,7 @@ def html(report: Report) -> str:
     )
 
 
-def render(template: str, *, scripts: Sequence[str] = ("report.js",), **values: object) -> str:
+def render(template: str, *, scripts: Sequence[str] = SCRIPTS, **values: object) -> str:
     """A page from its template, with the one style and script and the policy that admits them.
 
     `scripts` are the files that the script is put together from.
@@ -101,15 +103,17 @@ def _evidence(report: Report) -> dict[str, object]:
         "table": standings_table(report),
         "fields": fields_table(report),
         "sheets": sheets(report),
-        "markers": {kind: _marker(kind) for kind in kinds},
+        "pictures": {COSTS: costs(report), LEARNT: learning(report)},
+        "glyphs": GLYPHS,
         "legend": [(kind, FAMILY_WORDS[kind]) for kind in kinds],
-        "wide": scatter(report, width=1200.0, height=440.0),
-        "narrow": scatter(report, width=360.0, height=400.0),
+        "quality": quality(report),
+        "scatter": scatter(report),
+        "differences": differences(report),
         "front": listed([one.contender for one in front(shown)] or ["nobody"], 12),
         "left_out": listed(left_out, 12) if left_out else "",
         "unchanged": unchanged_sentence(report),
-        "forgetting": forgetting_panels(report),
-        "bits": bits_panels(report),
+        "forgetting": forgetting(report),
+        "bits": bits(report),
         "detectors": detectors(report),
         "trust": trust(report),
         "tuned": sum(isinstance(one.forgetting, Forgetting) for one in ranked(report.verdict)),
@@ -117,17 +121,12 @@ def _evidence(report: Report) -> dict[str, object]:
         "method": shared_method(report),
         "worst": worst,
         "rows_data": island(rows_data(worst.rows, worst.contenders)),
-        "losses": loss_panels(report),
+        "losses": losses(report),
         "lookups": lookups(report),
         "lookup_heads": HEADS,
         "checks": audit(report),
         "entries": _entries(report.run),
     }
-
-
-def _marker(kind: str) -> Markup:
-    drawn = picture([marker(7, 7, kind, 4.2)], width=14, height=14, label=kind)
-    return Markup('<span class="key {}">{}</span>').format(kind, drawn)
 
 
 def _entries(run: Mapping[str, object]) -> tuple[Entry, ...]:

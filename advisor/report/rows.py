@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markupsafe import Markup
-
 from advisor.core import Example, Row
-from advisor.report.bars import credit_strip
 from advisor.report.figures import known, percent
 from advisor.report.jsonform import dumps
 from advisor.report.model import Report, first_trials, lead, visible
@@ -44,6 +41,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Strip:
+    """The credits of a row at a glance: all of it in words, and a cell a contender with how
+    full it is, `c0` to `c4`, or `cx` for no answer."""
+
+    words: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WorstRow:
     """One test item with every contender's answer. `keys` are what the filter knows,
     `spread` (0..0.5) is how far the contenders' credits lie apart."""
@@ -56,7 +62,7 @@ class WorstRow:
     keys: tuple[str, ...]
     spread: float
     credits: tuple[float | None, ...]
-    strip: Markup
+    strip: Strip
     said: tuple[Said, ...]
     passages: tuple[Passage, ...]
 
@@ -174,7 +180,7 @@ def row_view(
     """One row as it is shown: texts cut to what a page can hold, nothing hidden in them."""
     question = example.question
     tags, keys = _tags(rows, names, about)
-    strip = [(name, _credit(rows.get(name))) for name in names]
+    credits = tuple(_credit(rows.get(name)) for name in names)
     return WorstRow(
         id=visible(question.id),
         question=visible(question.text, _QUESTION),
@@ -183,11 +189,24 @@ def row_view(
         tags=tags,
         keys=keys,
         spread=_spread([_credit(row) or 0.0 for row in rows.values()]),
-        credits=tuple(credit for _, credit in strip),
-        strip=credit_strip(strip),
+        credits=credits,
+        strip=_strip(names, credits),
         said=tuple(_said(name, rows[name]) for name in names if name in rows),
         passages=_passages(rows),
     )
+
+
+def _strip(names: tuple[str, ...], credits: tuple[float | None, ...]) -> Strip:
+    said = ", ".join(f"{name} {'no answer' if credit is None else percent(credit, 0)}"
+                     for name, credit in zip(names, credits, strict=True))
+    return Strip(visible(f"Credit: {said}"), tuple(map(_fill, credits)))
+
+
+def _fill(credit: float | None) -> str:
+    """Some credit shows as some, and only all of it as all."""
+    if credit is None:
+        return "cx"
+    return f"c{4 if credit >= 1 else max(1, int(credit * 4)) if credit > 0 else 0}"
 
 
 def _tags(

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from advisor.report import labels
-from advisor.report.figures import known, money, percent, percent_measure, words
+from advisor.report.drawing import (
+    INKS,
+    NARROW,
+    PAPER,
+    PERCENT,
+    SHAPES,
+    SIZES,
+    SOFT,
+    WIDE,
+    Figure,
+    Frame,
+    Spec,
+    amount,
+    clipped,
+    decades,
+    domain,
+    each,
+    given,
+    layer,
+    picture,
+    upright,
+)
+from advisor.report.figures import known, money, percent_measure, words
 from advisor.report.labels import Box
-from advisor.report.model import FAMILY_WORDS, Report, family, ranked
-from advisor.report.svg import Scale, clipped, el, group, padded, picture
+from advisor.report.model import FAMILY_WORDS, Report, family, ranked, visible
 from advisor.verdict import Standing
 
-_RADIUS = 5.0
+_HALO = 13.0  # px from the centre of a ringed point to its edge, 7 for any other
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """The plotting area in px, and the two scales over it; `free` is where $0 stands."""
+class _Plane:
+    """Where a cost and a quality stand: the two extents, and `free`, the cost (log scale)
+    at which what costs nothing is drawn, below that of every other."""
 
-    area: Box
-    cost: Scale
-    quality: Scale
-    free: float | None
+    frame: Frame
+    cost: tuple[float, float]
+    quality: tuple[float, float]
+    paid: tuple[float, float]
+    free: float
 
-    def x(self, usd: float) -> float:
-        return self.free if usd <= 0 and self.free is not None else self.cost(usd)
+    def usd(self, one: Standing) -> float:
+        return one.cost.usd_per_1k if one.cost.usd_per_1k > 0 else self.free
+
+    def spot(self, one: Standing) -> tuple[float, float]:
+        """Its point in px of the plotting area, `y` downwards."""
+        low, high = map(math.log, self.cost)
+        across = (math.log(self.usd(one)) - low) / (high - low) * self.frame.width
+        return across, self.height(one.quality.value)
+
+    def values(self, x: float, y: float) -> tuple[float, float]:
+        """The cost and the quality that stand at a point in px."""
+        low, high = map(math.log, self.cost)
+        bottom, top = self.quality
+        return (math.exp(low + x / self.frame.width * (high - low)),
+                top - y / self.frame.height * (top - bottom))
+
+    def height(self, value: float) -> float:
+        low, high = self.quality
+        return (high - value) / (high - low) * self.frame.height
 
 
 def drawable(report: Report) -> tuple[list[Standing], list[str]]:
@@ -51,157 +90,128 @@ def front(standings: list[Standing]) -> list[Standing]:
     return kept
 
 
-def scatter(report: Report, *, width: float, height: float) -> Markup:
-    """The scatter with intervals, the front and a name at each point."""
+def scatter(report: Report) -> Figure | None:
+    """Every measured contender with its interval, the front, and a name at each point."""
     shown, _ = drawable(report)
     if not shown:
-        return Markup("")
-    frame = _frame(shown, width, height)
+        return None
     primary = words(report.task.primary)
-    parts = [
-        _axes(frame, primary),
-        _chance(frame, report.task.chance),
-        _front_line(frame, front(shown)),
-        *(_point(frame, one, one.contender == report.verdict.winner) for one in shown),
-        *_names(frame, shown, report.verdict.winner),
-    ]
     label = f"{primary} against serving cost in US dollars per 1,000 calls, {len(shown)} contenders"
-    return picture(parts, width=width, height=height, label=label)
+    planes = [_plane(shown, Frame(width - 60, height - 64, 46, 14, 24, 40))
+              for width, height in ((WIDE, 440), (NARROW, 400))]
+    wide, narrow = (picture(_layers(report, shown, plane), plane.frame, label=label)
+                    for plane in planes)
+    return Figure("", "", wide, narrow)
 
 
-def _frame(shown: list[Standing], width: float, height: float) -> _Frame:
-    area = Box(46, 14, width - 12, height - 44)
-    paid = [one.cost.usd_per_1k for one in shown if one.cost.usd_per_1k > 0] or [1.0]
-    free = area.left + 24 if len(paid) < len(shown) or paid == [1.0] else None
-    low, high = min(paid) / 1.35, max(paid) * 1.35
-    start = area.left if free is None else free + 30
-    values = [
-        value
-        for one in shown
-        for value in (one.quality.value, one.quality.low, one.quality.high)
-        if known(value)
+def _plane(shown: list[Standing], frame: Frame) -> _Plane:
+    usd = [one.cost.usd_per_1k for one in shown if one.cost.usd_per_1k > 0] or [1.0]
+    low, high = min(usd) / 1.35, max(usd) * 1.35
+    step = (high / low) ** (40 / (frame.width - 64))  # 40 px
+    free = low / step
+    start = free / step**0.6 if any(one.cost.usd_per_1k <= 0 for one in shown) else low
+    ends = [end for one in shown for end in (one.quality.value, one.quality.low, one.quality.high)]
+    bottom, top = domain(ends, 0.07)
+    return _Plane(frame, (start, high), (max(bottom, -0.02), min(top, 1.02)), (low, high), free)
+
+
+def _layers(report: Report, shown: list[Standing], plane: _Plane) -> list[Spec]:
+    winner = report.verdict.winner
+    rows = [_row(one, plane, one.contender == winner) for one in shown]
+    named = _names(shown, plane, winner)
+    x, y, ink = _cost_axis(plane), _quality_axis(report, plane), given("ink")
+    steps = [{"usd": plane.usd(one), "value": one.quality.value} for one in front(shown)]
+    steps += [{"usd": plane.cost[1], "value": step["value"]} for step in steps[-1:]]
+    chance = [{"value": report.task.chance, "word": "guessing"}]
+    if not plane.quality[0] < report.task.chance < plane.quality[1] or report.task.chance <= 0:
+        chance = []
+    return [
+        layer(chance, "rule", {"strokeDash": [3, 3]}, y=y),
+        layer(chance, "text", {"align": "right", "baseline": "bottom", "dy": -3, "color": SOFT},
+              x={"value": plane.frame.width}, y=y, text={"field": "word"}),
+        layer(steps, "line", {"interpolate": "step-after", "strokeWidth": 1.5, "opacity": 0.6,
+                              "color": "var(--accent)"}, x=x, y=y),
+        layer([row for row in rows if known(row["low"])], "rule",
+              {"strokeWidth": 2, "opacity": 0.6}, x=x, y=y | {"field": "low"},
+              y2={"field": "high"}, color=ink),
+        layer([row for row in rows if row["won"]], "point",
+              {"filled": False, "size": 380, "strokeWidth": 2, "stroke": "var(--accent)",
+               "aria": False}, x=x, y=y),
+        layer([row for row in named if row["far"]], "rule", {"color": "var(--faint)",
+              "strokeWidth": 0.8}, x=x, y=y, x2={"field": "to_usd"}, y2={"field": "to_value"}),
+        layer(rows, "point", {"strokeWidth": 1.4, "size": each("size")}, x=x, y=y,
+              fill=given("fill"), stroke=given("edge"), shape=given("shape"),
+              description={"field": "said"}),
+        layer(named, "text", {"align": each("side"), "baseline": "middle",
+                              "fontWeight": each("weight")},
+              x=x | {"field": "to_usd"}, y=y | {"field": "to_value"}, text={"field": "name"}),
     ]
-    bottom, top = padded(values, 0.07)
-    quality = Scale(max(bottom, -0.02), min(top, 1.02), area.bottom, area.top)
-    return _Frame(area, Scale(low, high, start, area.right, log=True), quality, free)
 
 
-def _axes(frame: _Frame, primary: str) -> Markup:
-    area, parts = frame.area, []
-    for value in frame.quality.ticks(6):
-        y = frame.quality(value)
-        parts.append(el("line", x1=area.left, x2=area.right, y1=y, y2=y, class_="grid"))
-        parts.append(el("text", percent(value, 0), x=area.left - 7, y=y + 4, class_="tick end"))
-    room = max(int((area.right - area.left) / 90), 2)
-    for value in frame.cost.ticks(room):
-        x = frame.cost(value)
-        parts.append(el("line", x1=x, x2=x, y1=area.bottom, y2=area.bottom + 4, class_="axis"))
-        parts.append(el("text", money(value), x=x, y=area.bottom + 17, class_="tick middle"))
-    if frame.free is not None:
-        x = frame.free
-        parts.append(el("text", "$0", x=x, y=area.bottom + 17, class_="tick middle"))
-        gap = x + 20
-        parts.append(el("line", x1=gap, x2=gap, y1=area.top, y2=area.bottom, class_="break"))
-    parts.append(
-        el("line", x1=area.left, x2=area.right, y1=area.bottom, y2=area.bottom, class_="axis")
-    )
-    caption = "US dollars per 1,000 calls (log scale)"
-    parts.append(el("text", caption, x=area.right, y=area.bottom + 36, class_="name end"))
-    parts.append(el("text", f"{primary}, %", x=area.left + 6, y=area.top - 2, class_="name"))
-    return group(parts)
-
-
-def _chance(frame: _Frame, chance: float) -> Markup:
-    if not frame.quality.low < chance < frame.quality.high or chance <= 0:
-        return Markup("")
-    y, area = frame.quality(chance), frame.area
-    return group(
-        [
-            el("line", x1=area.left, x2=area.right, y1=y, y2=y, class_="chance"),
-            el("text", "guessing", x=area.right, y=y - 4, class_="tick end"),
-        ]
+def _cost_axis(plane: _Plane) -> Spec:
+    low, high = plane.paid
+    ticks = decades(low, high, max(int(plane.frame.width / 70), 3))
+    free = [plane.free] if plane.cost[0] < plane.free else []
+    return amount(
+        "usd", scale={"type": "log", "domain": list(plane.cost), "nice": False},
+        axis={"title": "US dollars per 1,000 calls (log scale)", "values": free + ticks,
+              "labelExpr": f"datum.value < {low!r} ? '$0' : format(datum.value, '$,.2~r')",
+              "grid": False, "titleAnchor": "end", "labelBound": False},
     )
 
 
-def _front_line(frame: _Frame, members: list[Standing]) -> Markup:
-    if not members:
-        return Markup("")
-    first = members[0]
-    path = f"M{frame.x(first.cost.usd_per_1k):.1f},{frame.quality(first.quality.value):.1f}"
-    for one in members[1:]:
-        path += f"H{frame.x(one.cost.usd_per_1k):.1f}V{frame.quality(one.quality.value):.1f}"
-    return el("path", d=f"{path}H{frame.area.right:.1f}", class_="front")
+def _quality_axis(report: Report, plane: _Plane) -> Spec:
+    return amount(
+        "value", scale={"domain": list(plane.quality), "nice": False, "zero": False},
+        axis=upright(words(report.task.primary), labelExpr=PERCENT, tickCount=6),
+    )
 
 
-def _front_boxes(frame: _Frame, members: list[Standing]) -> list[Box]:
+def _row(one: Standing, plane: _Plane, won: bool) -> Spec:
+    kind, quality = family(one.axes), one.quality
+    whole = known(quality.low) and known(quality.high)
+    said = (f"{one.contender}: {percent_measure(quality)}, {money(one.cost.usd_per_1k)} "
+            f"per 1,000 calls, {FAMILY_WORDS[kind]}")
+    said += ", recommended" if won else ", breaks a limit" if one.barred_by else ""
+    return {
+        "usd": plane.usd(one), "value": quality.value, "won": won, "said": visible(said),
+        "low": quality.low if whole else None, "high": quality.high if whole else None,
+        "ink": INKS[kind], "shape": SHAPES[kind],
+        "size": SIZES[kind], "edge": INKS[kind] if one.barred_by else PAPER,
+        "fill": PAPER if one.barred_by else INKS[kind],
+    }
+
+
+def _front_boxes(plane: _Plane, members: list[Standing]) -> list[Box]:
     """The front as thin boxes, for labels to keep off."""
-    spots = [(frame.x(one.cost.usd_per_1k), frame.quality(one.quality.value)) for one in members]
+    spots = [plane.spot(one) for one in members]
     made = []
     for at, (x, y) in enumerate(spots):
-        ahead, above = spots[at + 1] if at + 1 < len(spots) else (frame.area.right, y)
+        ahead, above = spots[at + 1] if at + 1 < len(spots) else (plane.frame.width, y)
         made += [Box(x, y - 1.5, ahead, y + 1.5), Box(ahead - 1.5, above, ahead + 1.5, y)]
     return made
 
 
-def _point(frame: _Frame, one: Standing, won: bool) -> Markup:
-    x, y = frame.x(one.cost.usd_per_1k), frame.quality(one.quality.value)
-    kind = family(one.axes)
-    tip = (
-        f"{one.contender}: {percent_measure(one.quality)}, {money(one.cost.usd_per_1k)} "
-        f"per 1,000 calls, {FAMILY_WORDS[kind]}"
-    )
-    parts = [el("title", tip + (", breaks a limit" if one.barred_by else ""))]
-    if known(one.quality.low) and known(one.quality.high):
-        low, high = frame.quality(one.quality.low), frame.quality(one.quality.high)
-        parts.append(el("line", x1=x, x2=x, y1=low, y2=high, class_="whisker"))
-    if won:
-        parts.append(el("circle", cx=x, cy=y, r=_RADIUS + 5, class_="halo"))
-    parts.append(marker(x, y, kind))
-    return group(parts, class_=f"point {kind}{' barred' if one.barred_by else ''}")
-
-
-def marker(x: float, y: float, kind: str, radius: float = _RADIUS) -> Markup:
-    """The shape of a family, so that it does not hang on colour alone."""
-    reach = radius * 1.2
-    if kind == "retrieval":
-        side = radius * 1.8
-        return el("rect", x=x - side / 2, y=y - side / 2, width=side, height=side, class_="mark")
-    corners = {
-        "tuned": f"{x:.1f},{y - reach:.1f} {x + reach:.1f},{y + radius:.1f} "
-        f"{x - reach:.1f},{y + radius:.1f}",
-        "both": f"{x:.1f},{y - reach - 1:.1f} {x + reach + 1:.1f},{y:.1f} "
-        f"{x:.1f},{y + reach + 1:.1f} {x - reach - 1:.1f},{y:.1f}",
-    }
-    if kind in corners:
-        return el("polygon", points=corners[kind], class_="mark")
-    return el("circle", cx=x, cy=y, r=radius if kind == "prompt" else radius - 1.5, class_="mark")
-
-
-def _names(frame: _Frame, shown: list[Standing], winner: str | None) -> list[Markup]:
+def _names(shown: list[Standing], plane: _Plane, winner: str | None) -> list[Spec]:
+    """Where each name stands, in px. Vega would leave out a name that finds no room."""
     order = sorted(shown, key=lambda one: one.contender != winner)
-    anchors = [
-        (frame.x(one.cost.usd_per_1k), frame.quality(one.quality.value), clipped(one.contender, 22))
-        for one in order
-    ]
-    solid = [Box(x - 7, y - 7, x + 7, y + 7) for x, y, _ in anchors]
-    if winner in {one.contender for one in order}:
-        x, y, _ = anchors[0]
-        solid[0] = Box(x - 13, y - 13, x + 13, y + 13)
-    solid += _front_boxes(frame, front(shown))
-    bars = [
-        Box(x - 1.5, frame.quality(one.quality.high), x + 1.5, frame.quality(one.quality.low))
-        for one, (x, _, _) in zip(order, anchors, strict=True)
-        if known(one.quality.low) and known(one.quality.high)
-    ]
-    drawn = []
-    placed = labels.place(anchors, obstacles=solid + bars, frame=frame.area)
-    for one, (x, y, name), spot in zip(order, anchors, placed, strict=True):
+    anchors = [(*plane.spot(one), clipped(one.contender, 22)) for one in order]
+    solid = _front_boxes(plane, front(shown))
+    for one, (x, y, _) in zip(order, anchors, strict=True):
+        reach = _HALO if one.contender == winner else 7.0
+        solid.append(Box(x - reach, y - reach, x + reach, y + reach))
+        if known(one.quality.low) and known(one.quality.high):
+            solid.append(Box(x - 1.5, plane.height(one.quality.high),
+                             x + 1.5, plane.height(one.quality.low)))
+    area = Box(0, 0, plane.frame.width, plane.frame.height)
+    made = []
+    placed = labels.place(anchors, obstacles=solid, frame=area)
+    for one, (x, _, name), spot in zip(order, anchors, placed, strict=True):
         box = spot.box
-        middle = (box.top + box.bottom) / 2
-        side = "start" if box.left > x else "end" if box.right < x else "middle"
-        at = {"start": box.left, "end": box.right, "middle": (box.left + box.right) / 2}[side]
-        if spot.far:
-            drawn.append(el("line", x1=x, y1=y, x2=at, y2=middle, class_="leader"))
-        look = f"label {side}{' won' if one.contender == winner else ''}"
-        drawn.append(el("text", name, x=at, y=middle + 4, class_=look))
-    return drawn
+        side = "left" if box.left > x else "right" if box.right < x else "center"
+        at = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}[side]
+        usd, value = plane.values(at, (box.top + box.bottom) / 2)
+        made.append({"usd": plane.usd(one), "value": one.quality.value, "to_usd": usd,
+                     "to_value": value, "name": name, "side": side, "far": spot.far,
+                     "weight": "bold" if one.contender == winner else "normal"})
+    return made

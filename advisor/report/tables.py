@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from advisor.report.bars import difference_bar, quality_bar
 from advisor.report.figures import (
     MISSING,
     bounds,
@@ -37,7 +34,6 @@ class Cell:
     text: str
     note: str = ""
     order: float | None = None
-    picture: Markup = field(default_factory=Markup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +115,10 @@ def _named(report: Report, one: Standing, cells: tuple[Cell, ...]) -> Line:
 
 
 def _quality(report: Report, one: Standing) -> Cell:
-    bar = quality_bar(one.quality, kind=family(one.axes), chance=report.task.chance)
     note = bounds(one.quality)
     if one.quality.n != len(report.task.test):
         note = f"{note}\nn = {whole(one.quality.n)}"
-    return Cell(percent(one.quality.value), note, _order(one.quality.value), bar)
+    return Cell(percent(one.quality.value), note, _order(one.quality.value))
 
 
 def _part(one: Standing, part: str) -> Cell:
@@ -179,27 +174,18 @@ class Contrast:
 
 
 def contrasts(report: Report) -> tuple[Contrast, ...]:
-    """The comparisons in the order of the verdict, all bars on one scale."""
-    found = report.verdict.comparisons
-    ends = [
-        abs(end)
-        for one in found
-        for end in (one.difference.value, one.difference.low, one.difference.high)
-        if known(end)
-    ]
-    reach = max(ends, default=1.0) * 1.05 or 1.0
+    """The comparisons in the order of the verdict."""
     shared = shared_method(report)
     return tuple(
-        Contrast(one.contender, one.against, _contrast_cells(one, reach, shared)) for one in found
+        Contrast(one.contender, one.against, _contrast_cells(one, shared))
+        for one in report.verdict.comparisons
     )
 
 
-def _contrast_cells(one: Comparison, reach: float, shared: str) -> tuple[Cell, ...]:
+def _contrast_cells(one: Comparison, shared: str) -> tuple[Cell, ...]:
     size = one.difference
     return (
-        Cell(
-            points(size.value), bounds(size), _order(size.value), difference_bar(size, reach=reach)
-        ),
+        Cell(points(size.value), bounds(size), _order(size.value)),
         Cell(p_value(one.p_value), "" if shared else one.method, _order(one.p_value)),
         Cell(points(one.detectable, signed=False), f"n = {whole(size.n)}", _order(one.detectable)),
         Cell(*_decide(one)),

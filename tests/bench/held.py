@@ -41,7 +41,7 @@ class Host(sides.Host):
                     started = time.perf_counter()
                     answers = list(system.answer(questions))
                     seconds = time.perf_counter() - started
-                    tokens[side] = sum(one.tokens_out for one in answers)
+                    tokens[side] = sum(one.usage.tokens_out for one in answers)
                     if turn:  # the first compiles the schema and reads the beginning
                         speeds[side].append(tokens[side] / seconds)
                     if side:

@@ -63,33 +63,15 @@
   const data = JSON.parse(island.textContent);
   const say = (at) => data.texts[at];
 
-  const SVG = "http://www.w3.org/2000/svg";
-  const draw = (name, attributes, ...children) => {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, given] of Object.entries(attributes)) made.setAttribute(key, given);
-    made.append(...children);
-    return made;
-  };
-
-  /* The same cells as bars.py draws: one a contender, filled by its credit. */
+  /* The same cells as rows.py fills: one a contender. */
+  const fill = (credit) => (credit === null ? "cx"
+    : `c${credit >= 1 ? 4 : credit > 0 ? Math.max(1, Math.floor(credit * 4)) : 0}`);
   const strip = (row) => {
     const words = (at) => row.credits[at] === null
       ? "no answer" : `${Math.round(row.credits[at] * 100)}%`;
     const said = "Credit: " + data.names.map((name, at) => `${name} ${words(at)}`).join(", ");
-    const wide = 2 + data.names.length * 16;
-    const figure = draw("svg", { class: "figure", viewBox: `0 0 ${wide} 15`, width: wide,
-      height: 15, role: "img", "aria-label": said }, draw("title", {}, said));
-    row.credits.forEach((credit, at) => {
-      const x = 1 + at * 16;
-      const cell = draw("g", {}, draw("title", {}, `${data.names[at]}: ${words(at)}`),
-        draw("rect", { x, y: 1, width: 13, height: 13, class: "cell" }));
-      const tall = 13 * Math.min(Math.max(credit, 0), 1);
-      cell.append(credit === null
-        ? draw("path", { d: `M${x},1l13,13m0,-13l-13,13`, class: "cross" })
-        : draw("rect", { x, y: 14 - tall, width: 13, height: tall, class: "credit" }));
-      figure.append(cell);
-    });
-    return figure;
+    return make("span", { class: "strip", role: "img", "aria-label": said },
+      ...row.credits.map((credit) => make("i", { class: fill(credit) })));
   };
 
   const answer = ([who, verdict, credit, text, read, why, dropped]) => {
@@ -132,7 +114,7 @@
 
   const fold = (row) => {
     const made = make("details", { class: "row" },
-      make("summary", {}, make("span", { class: "strip" }, strip(row)),
+      make("summary", {}, strip(row),
         make("span", { class: "gist" }, say(row.question)),
         make("span", { class: "tags" }, row.tags.join(", "))));
     // A page of answers is built when it is looked at.

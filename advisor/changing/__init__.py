@@ -1,0 +1,1 @@
+"""A later version of a task's facts, made by changing values that stand in its documents."""
