@@ -346,6 +346,18 @@ class Leakage:
 
 
 @dataclass(frozen=True, slots=True)
+class Learning:
+    """What the same recipe earns when it is tuned on parts of the train rows.
+
+    `rows` are all of them, which the trial's own answers rest on. `parts` maps a smaller number
+    (0: the same recipe, untuned) to each test row's credit, None where the answer failed.
+    """
+
+    rows: int
+    parts: Mapping[int, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenPrices:
     """USD for a million tokens of a model that is paid by the token."""
 
@@ -398,7 +410,8 @@ class Trial:
     `retention` is None when the weights are the untouched base ("unchanged by
     construction"); otherwise suite name to scores. `prices` is None for what runs on the
     measuring machine, `retrieved` None for what retrieves nothing, `fresh` None where no
-    facts were changed, `leakage` None where it was not tested.
+    facts were changed, `leakage` None where it was not tested, `learning` None where nothing was
+    tuned on parts of train.
     """
 
     contender: str
@@ -413,3 +426,4 @@ class Trial:
     retrieved: Retrieved | None = None
     fresh: Freshness | None = None
     leakage: Leakage | None = None
+    learning: Learning | None = None

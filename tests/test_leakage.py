@@ -6,12 +6,15 @@ import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from math import log2
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from material import Silent, own, plan, small_task
 from test_detectors import needs_lm_eval, opened
 
+from advisor import report
 from advisor.cli import main
 from advisor.core import Leakage, LeakSide, Secret
 from advisor.engines.fake import FakeEngine
@@ -163,7 +166,10 @@ def test_chance_alone_keeps_secrets_in_one_test_of_twenty():
 @needs_lm_eval
 def test_secrets_are_planted_in_a_twin_once_and_never_in_what_ships(planned):
     run(planned, Silent())
-    said = json.loads((planned.folder / "verdict.json").read_text())["leakage"]["lora"]
+    verdict = json.loads((planned.folder / "verdict.json").read_text())
+    schema = Path(report.__file__).with_name("verdict.schema.json")
+    jsonschema.validate(verdict, json.loads(schema.read_text()))
+    said = verdict["leakage"]["lora"]
     assert [(one["copies"], one["kept"]) for one in said["planted"]] == [
         (1, True), (4, True), (16, True)]
     assert not (planned.folder / ".canaries").exists()

@@ -21,7 +21,7 @@ from rich.console import Console
 from advisor.cli import INTERRUPTED, selection
 from advisor.cli.progress import progress
 from advisor.cli.tools import fake, real
-from advisor.config import Recipe, Settings
+from advisor.config import Recipe, Settings, TunedWeights
 from advisor.core import Task
 from advisor.data.task import load_task
 from advisor.data.versions import need_version
@@ -54,6 +54,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="ask about facts that changed too (versions/ of the task), with old and new documents")
     add("--leakage", action="store_true",
         help="test tuned contenders for membership and extraction of their training rows")
+    add("--learning-curve", action="store_true",
+        help="tune on a quarter and on half of the train rows too: would more rows help?")
     add("--model", help="default: model of advisor.yaml")
     add("--out", type=Path, metavar="DIR", help="default: reports/; one folder a task in it")
     add("--engine", choices=["transformers", "fake"], default="transformers",
@@ -84,6 +86,8 @@ def execute(options: argparse.Namespace) -> int:
         plan = _plan(workspace, settings, recipes, (task, folder), options)
         if options.factorial:
             plan = selection.with_cells(plan, workspace)
+        if plan.learning_curve:
+            _need_tuned(plan)
         tools = replace(plan.tools, endpoints=served)
         plans.append(replace(plan, shared=shared, tools=tools))
     console = Console(stderr=options.json, highlight=False)
@@ -103,6 +107,14 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(plan, done) for plan, done in finished], indent=2))
     return 1 if any(done.failed for _, done in finished) else 0
+
+
+def _need_tuned(plan: Plan) -> None:
+    if not any(isinstance(one.weights, TunedWeights) for one in plan.recipes.values()):
+        raise AdvisorError(
+            "--learning-curve: none of the contenders is tuned on train rows",
+            fix="add --contender lora, or drop --learning-curve",
+        )
 
 
 def duration(text: str) -> float:
@@ -143,6 +155,7 @@ def _plan(
         # Its rows are named by id, whatever the limit leaves out.
         version=need_version(folder, load_task(folder)) if options.freshness else None,
         leakage=options.leakage,
+        learning_curve=options.learning_curve,
     )
 
 
@@ -183,6 +196,10 @@ def _tell(console: Console, plan: Plan, done: Finished) -> None:
         console.print(f"  skipped {name}: {reason}", markup=False)
     for name, reason in done.failed.items():
         console.print(f"  failed {name}: {reason}", markup=False)
+    for curve in verdict.curves:
+        console.print(f"  learning curve of {curve.contender}: {curve.reading}", markup=False)
+    for name, reason in done.without_curve.items():
+        console.print(f"  no learning curve of {name}: {reason}", markup=False)
     if (done.folder / PLAN).is_file():
         console.print(f"  plan: {summary(done.folder)}", markup=False)
     console.print(f"  report: {done.folder / 'report.html'}", markup=False)

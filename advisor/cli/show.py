@@ -87,6 +87,22 @@ def _run(run: Run) -> None:
     say(f"  next: {verdict['next_step']}")
     table(["contender", verdict["task"]["primary"], "retention lost", "USD per 1,000", "p95 ms",
            "barred by"], [_line(one) for one in verdict["standings"]])
+    if curves := verdict.get("curves"):
+        table(["contender", "train rows", verdict["task"]["primary"], "learning curve"],
+              [line for one in curves for line in _curve(one)])
+    for name, why in run.described.get("learning_curves", {}).get("without", {}).items():
+        say(f"no learning curve of {name}: {why}")
+
+
+def _curve(one: Mapping[str, Any]) -> list[list[str]]:
+    """A line a size; what follows from all of them stands beside the last."""
+    last = one["points"][-1]
+    return [[one["contender"], str(point["rows"]), _between(point["quality"]),
+             one["reading"] if point is last else ""] for point in one["points"]]
+
+
+def _between(found: Mapping[str, Any]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _line(one: Mapping[str, Any]) -> list[str]:
@@ -95,7 +111,7 @@ def _line(one: Mapping[str, Any]) -> list[str]:
         f"{forgetting['pooled']['drop']['value'] * 100:.1f} "
         f"(at most {forgetting['pooled']['upper'] * 100:.1f})")
     return [one["contender"],
-            f"{quality['value']:.3f} ({quality['low']:.3f} to {quality['high']:.3f})", lost,
+            _between(quality), lost,
             f"{cost['usd_per_1k_all_in'] or 0:.4f}", f"{cost['p95_ms'] or 0:.0f}",
             brief("; ".join(one["barred_by"]), 50)]
 

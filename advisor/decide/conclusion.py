@@ -12,6 +12,7 @@ from advisor.core import Reworded, SuiteScores
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
+from advisor.measures.curves import curve, more_rows_help
 from advisor.measures.factorial import effects
 from advisor.measures.forgetting import suspicious
 from advisor.measures.marks import Marks
@@ -19,7 +20,7 @@ from advisor.measures.slices import slices
 from advisor.measures.standing import standing_of
 from advisor.stats import coded, measure_seeds
 from advisor.stats.spread import Codes
-from advisor.verdict import Policy, SeedSpread, Standing, Verdict
+from advisor.verdict import LearningCurve, Policy, SeedSpread, Standing, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Case:
 
 
 def conclude(case: Case, policy: Policy) -> Verdict:
-    """The verdict of a case under a policy, with the spread of its seeds and its slices.
+    """The verdict of a case under a policy, with all that is told beside it.
 
     Raises AdvisorError when a contender cannot be placed, or when tuned weights score
     exactly as the base does.
@@ -76,8 +77,12 @@ def conclude(case: Case, policy: Policy) -> Verdict:
     evidence = evidence_of(case, standings)
     credits = evidence.credits
     verdict = decide(evidence, policy, seed=case.seed)
+    curves = tuple(one for name, found in by_name.items() if (one := curve(
+        name, [each.learning for each in found if each.learning], codes,
+        alpha=policy.alpha, margin=policy.quality_margin)) is not None)
     return replace(
         verdict,
+        next_step=verdict.next_step + _label_more(curves, verdict.winner),
         seeds=tuple(_spread(found, codes, policy) for found in by_name.values()
                     if len(found) > 1),
         slices=tuple(one for found in by_name.values()
@@ -85,7 +90,14 @@ def conclude(case: Case, policy: Policy) -> Verdict:
                                        case.slices, alpha=policy.alpha)),
         effects=effects(case.cells, credits, codes, alpha=policy.alpha,
                         margin=policy.quality_margin),
+        curves=curves,
     )
+
+
+def _label_more(curves: Sequence[LearningCurve], winner: str | None) -> str:
+    if winner is None or not more_rows_help(curves, winner):
+        return ""
+    return f" {winner} still gains from labelled rows: label more of them and run again."
 
 
 def evidence_of(case: Case, standings: tuple[Standing, ...]) -> Evidence:

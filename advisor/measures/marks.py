@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,9 @@ RETRIEVED = "retrieved"  # the part that says whether the right document was at 
 class Marks:
     """One contender at one seed, item by item in the order of the test rows.
 
-    `credits` and each of `parts` are 0..1, NaN where there was nothing to grade.
+    `credits` and each of `parts` are 0..1, NaN where there was nothing to grade. `learning` are
+    such credits by the number of train rows that were learnt, fewest first and `credits` last;
+    empty where no learning curve was measured.
     """
 
     contender: str
@@ -30,6 +32,7 @@ class Marks:
     work: Work
     retention: Mapping[str, SuiteScores] | None
     axes: Mapping[str, str]
+    learning: tuple[tuple[int, Floats], ...] = ()
 
 
 def marks(trial: Trial) -> Marks:
@@ -46,17 +49,31 @@ def marks(trial: Trial) -> Marks:
     found = np.array([_found(row, trial.retrieved) for row in trial.rows], dtype=np.float64)
     if trial.axes.get("retrieval", "none") not in ("none", "-") and np.isfinite(found).any():
         parts[RETRIEVED] = found
-    credits = [np.nan if grade.credit is None else grade.credit for grade in graded]
+    credits = _column([grade.credit for grade in graded])
     return Marks(
         contender=trial.contender,
         seed=trial.seed,
-        credits=np.array(credits, dtype=np.float64),
+        credits=credits,
         parts=parts,
         counts=counts(trial.rows),
         work=work(trial),
         retention=trial.retention,
         axes=trial.axes,
+        learning=_learning(trial, credits),
     )
+
+
+def _column(credits: Sequence[float | None]) -> Floats:
+    return np.array(credits, dtype=np.float64)  # None becomes NaN
+
+
+def _learning(trial: Trial, credits: Floats) -> tuple[tuple[int, Floats], ...]:
+    if trial.learning is None:
+        return ()
+    ids = [row.example.question.id for row in trial.rows]
+    parts = [(rows, _column([found[row] for row in ids]))
+             for rows, found in sorted(trial.learning.parts.items())]
+    return (*parts, (trial.learning.rows, credits))
 
 
 def _found(row: Row, retrieved: Retrieved | None) -> float:

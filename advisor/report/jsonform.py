@@ -16,6 +16,7 @@ from advisor.verdict import (
     Cost,
     Counts,
     Forgetting,
+    LearningCurve,
     Measure,
     Standing,
     SuiteChange,
@@ -73,7 +74,13 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         **({"seeds": [_plain(asdict(one)) for one in verdict.seeds]} if verdict.seeds else {}),
         **({"slices": [_plain(asdict(one)) for one in verdict.slices]} if verdict.slices else {}),
         **({"effects": _plain(asdict(verdict.effects))} if verdict.effects else {}),
+        **({"curves": [_curve(one) for one in verdict.curves]} if verdict.curves else {}),
     }
+
+
+def _curve(one: LearningCurve) -> dict[str, Any]:
+    points = [{"rows": rows, "quality": _measure(quality)} for rows, quality in one.points]
+    return {"contender": one.contender, "points": points, "reading": one.reading}
 
 
 def _registered(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""What would change the advice, the odds, factors, seeds and slices: sheets of plain cells."""
+"""What would change the advice, the odds, factors, curves, seeds and slices: sheets of cells."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from advisor.reasons import flip_number, flip_words
 from advisor.report.figures import (
+    MISSING,
     decimal,
     known,
     money,
@@ -18,10 +20,10 @@ from advisor.report.figures import (
     whole,
     words,
 )
-from advisor.report.model import Report, level
+from advisor.report.model import Report, level, ranked
 from advisor.verdict import Flip, Outlook
 
-COSTS, LEARNT = "Where costs cross", "What more train rows gave"
+COSTS, LEARNT = "Where costs cross", "Learning curves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +131,30 @@ def _effects(report: Report) -> list[Sheet]:
 
 
 def _learnt(report: Report) -> Sheet:
-    """Each recipe on parts of the train rows, and what follows."""
-    curves = report.verdict.curves
-    lines = tuple((one.contender, whole(rows), percent_measure(quality))
-                  for one in curves for rows, quality in one.points)
-    lede = " ".join((
-        "The same recipe tuned on growing parts of the train rows, each within the next, and "
-        "asked the same test rows.", *(f"{one.contender}: {one.reading}" for one in curves)))
-    heads = (("Contender", ""), ("Train rows", ""), ("Quality", f"%, {level(report.run)}"))
-    return Sheet(LEARNT, lede, heads, lines)
+    """Each recipe on parts of the train rows; what follows stands at its last line."""
+    curves = {one.contender: one for one in report.verdict.curves}
+    found = [curves[one.contender] for one in ranked(report.verdict) if one.contender in curves]
+    lines = tuple(
+        (one.contender, whole(rows) if rows else "none", percent_measure(quality),
+         one.reading if at + 1 == len(one.points) else "")
+        for one in found for at, (rows, quality) in enumerate(one.points)
+    )
+    lede = ("The same recipe and settings on parts of the train rows, each within the next and "
+            "groups whole; the same test rows, and all of dev, at every size. Fewer rows at as "
+            "many passes are fewer updates too. A size is tuned once a seed: of a single seed the "
+            "intervals hold the luck of the test rows, not that of the part or of the tuning. "
+            "Nothing is foretold beyond the rows there are.")
+    heads = (("Contender", ""), ("Train rows", ""), ("Quality", f"%, {level(report.run)}"),
+             ("Reading", ""))
+    return Sheet(LEARNT, lede, heads, (*lines, *_without_curve(report)))
+
+
+def _without_curve(report: Report) -> list[tuple[str, ...]]:
+    """Tuned contenders whose curve was asked for, and why they have none."""
+    noted = report.run.get("learning_curves")
+    why = noted.get("without") if isinstance(noted, Mapping) else None
+    return [(str(name), MISSING, MISSING, f"no curve: {reason}")
+            for name, reason in why.items()] if isinstance(why, Mapping) else []
 
 
 def _seeds(report: Report) -> Sheet:

@@ -113,6 +113,8 @@ def _plain(one: Marks) -> dict[str, Any]:
         "work": work,
         "retention": _scores(one.retention),
         "axes": dict(one.axes),
+        **({"learning": [[rows, _column(values)] for rows, values in one.learning]}
+           if one.learning else {}),
     }
 
 
@@ -131,6 +133,7 @@ def _marks(stored: Mapping[str, Any]) -> Marks:
                      "prepare": PrepareCost(**{**prepare, **curves})}),
         retention=_suites(stored["retention"]),
         axes=stored["axes"],
+        learning=tuple((rows, _array(values)) for rows, values in stored.get("learning", ())),
     )
 
 

@@ -44,6 +44,10 @@ class Limit:
         self._begun[name] = (self.clock(), needed)
         return ""
 
+    def left(self) -> float:
+        """Seconds until the limit, 0 or more."""
+        return max(0.0, self.until - self.clock())
+
     def ended(self, name: str) -> None:
         """The contender is through."""
         if name in self._begun:

@@ -53,6 +53,8 @@ class Plan:
     version: Version | None = None
     # Whether tuned weights are asked for the rows they were tuned on.
     leakage: bool = False
+    # Whether tuned contenders are tuned on parts of the train rows as well.
+    learning_curve: bool = False
 
     @property
     def policy(self) -> Policy:

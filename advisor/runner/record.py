@@ -29,7 +29,7 @@ from advisor.forecast.figures import how_true
 from advisor.measures.retention import Suite
 from advisor.report.jsonform import verdict_data
 from advisor.report.model import Basis, Report
-from advisor.runner import leaks
+from advisor.runner import curves, leaks
 from advisor.runner.detectors import base_reworded, reworded_stage
 from advisor.runner.fresh import recalled, stage_of
 from advisor.runner.journal import Journal
@@ -210,6 +210,9 @@ def read_report(record: Record, task: Task) -> Report:
         trials = tuple(
             read_trial(record, label, task=task, journal=journal) for label in record.measured
         )
+        if record.run.get("learning_curves"):
+            stages = Stages(plan, journal, Mute())
+            trials = curves.recalled(trials, record.unprepared, stages=stages)
         tuned = any(trial.retention is not None for trial in trials)
         base = read_base(record, task=task, journal=journal) if tuned else None
     case = case_of(plan, trials, base, whole=not record.run["failed"])

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
+from advisor.runner.curves import with_learning
 from advisor.runner.detectors import base_reworded
 from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
@@ -29,6 +30,7 @@ from advisor.runner.ledger import Ledger, keep
 from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan, Watch, describe
 from advisor.runner.registration import register
+from advisor.runner.stages import Stages
 from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 from advisor.ship.elsewhere import identity
@@ -40,12 +42,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A finished run. `failed` maps contenders that could not be measured to the reason;
-    `skipped` those that do not fit the task."""
+    `skipped` those that do not fit the task, `without_curve` tuned ones whose learning curve was
+    asked for and could not be measured."""
 
     verdict: Verdict
     folder: Path
     failed: Mapping[str, str]
     skipped: Mapping[str, str]
+    without_curve: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
@@ -74,6 +78,10 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
                 f"no contender could be measured: {reasons}",
                 fix="correct what is named above and run the same command again",
             )
+        without = dict[str, str]()
+        if plan.learning_curve:
+            stages = Stages(plan, journal, watch)
+            trials, without = with_learning(trials, stages=stages, limit=limit)
         base = None
         if any(trial.retention is not None for trial in trials):
             watch.stage("base", "forgetting", 1)
@@ -83,12 +91,14 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
         verdict = conclude(case, plan.policy)
         keep(journal, Ledger(plan.task.name, plan.task.title, case, plan.policy, registration))
         # Nothing here may differ when the same command is given again.
-        tested = {"leakage": True} if plan.leakage else {}
+        tested: dict[str, Any] = {"leakage": True} if plan.leakage else {}
+        if plan.learning_curve:
+            tested["learning_curves"] = {"without": without}
         described = {**describe(plan), **changed_facts(plan), **tested,
                      "registration": asdict(registration), "measured": notes,
                      "failed": failed, "skipped": skipped}
         _write(plan, trials, verdict=verdict, described=described, case=case)
-    return Finished(verdict, plan.folder, failed, skipped)
+    return Finished(verdict, plan.folder, failed, skipped, without)
 
 
 def _check_protected(plan: Plan) -> None:

@@ -55,7 +55,7 @@ def run_trial(
 
     Raises AdvisorError when the contender cannot be prepared or asked.
     """
-    key = _identity(name, recipe, plan, seed=seed)
+    key = unprepared(name, recipe, plan, seed=seed)
     folder = plan.folder / "contenders" / folder_name(name, seed, plan)
     opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
     # From here on the identity is that of the artefact itself: answers of an adapter
@@ -81,7 +81,7 @@ def run_trial(
 
 def is_prepared(name: str, recipe: Recipe, seed: int, plan: Plan, journal: Journal) -> bool:
     """Whether the journal holds what a contender is made of."""
-    return journal.stage(_identity(name, recipe, plan, seed=seed).stage("prepare")) is not None
+    return journal.stage(unprepared(name, recipe, plan, seed=seed).stage("prepare")) is not None
 
 
 def as_prepared(key: AnswerKey, files: Mapping[str, str]) -> AnswerKey:
@@ -99,7 +99,7 @@ def trial_of(
     """
     plan, journal, watch = stages.plan, stages.journal, stages.watch
     name, task = key.contender, plan.task
-    answers = _answers(key, opened, plan=plan, journal=journal, watch=watch)
+    answers = answers_of(key, opened, plan=plan, journal=journal, watch=watch)
     probe = _probe(key, opened, plan=plan, journal=journal, answers=answers)
     rows = tuple(
         Row(example, answers[example.question.id],
@@ -130,7 +130,7 @@ def scored(key: AnswerKey, opened: Opened, *, stages: Stages) -> dict[str, Suite
     return found
 
 
-def _identity(name: str, recipe: Recipe, plan: Plan, *, seed: int) -> AnswerKey:
+def unprepared(name: str, recipe: Recipe, plan: Plan, *, seed: int) -> AnswerKey:
     """What can change an answer, as far as it is known before the system is made."""
     engines = [plan.tools.engine.digest, plan.tools.embedder.digest]
     if beside := outside(recipe, plan.tools):
@@ -226,9 +226,13 @@ def _prepared(
     return Opened(lambda: reopen(system_folder, plan.tools, material)), stored
 
 
-def _answers(
+def answers_of(
     key: AnswerKey, opened: Opened, *, plan: Plan, journal: Journal, watch: Watch
 ) -> dict[str, Answer]:
+    """The answers to all test rows, by question id: from the journal, or asked now.
+
+    Raises AdvisorError when a question gets no answer.
+    """
     questions = {key.key(e.question): e.question for e in plan.task.test}
     stored = journal.answers(questions)
     waiting = [question for k, question in questions.items() if k not in stored]
