@@ -86,8 +86,8 @@ def _packed(
     bundle.pack(work / "system", work / "bundle", Origin(
         contender=contender, task={"name": task, "digest": loaded.digest},
         recipe=recipe.model_dump_json(), base=ModelIdentity(tools.engine.name, tools.engine.digest),
-        embedder=ModelIdentity(tools.embedder.name, tools.embedder.digest), precision="auto", data={},
-        metrics={}))
+        embedder=ModelIdentity(tools.embedder.name, tools.embedder.digest), precision="auto",
+        data={}, metrics={}))
     return system, [example.question for example in loaded.test]
 
 
