@@ -155,6 +155,23 @@ def test_a_crossing_far_outside_any_volume_leaves_the_picture_readable(ruled: Re
     assert "today" in drawn.wide
 
 
+def test_of_many_contenders_the_best_have_cost_lines_named_inside_the_frame(ruled: Report) -> None:
+    dear = next(one for one in ruled.verdict.standings if one.contender == "rag")
+    more = [replace(dear, contender=f"rag-{at:02}",
+                    quality=replace(dear.quality, value=dear.quality.value - at / 100))
+            for at in range(1, 19)]
+    outlook = ruled.verdict.outlook
+    pairs = tuple(BreakEven("lora", one.contender, None) for one in more)
+    verdict = replace(ruled.verdict, standings=(*ruled.verdict.standings, *more),
+                      outlook=replace(outlook, break_even=(*outlook.break_even, *pairs)))
+    drawn = costs(replace(ruled, verdict=verdict))
+    assert "8 of 20 contenders" in drawn.wide
+    assert "the best of each kind; the others are in the table" in drawn.keys
+    names = re.findall(r'translate\([\d.]+,(-?[\d.]+)\)"[^>]*>rag-?\d*<', drawn.wide)
+    assert len(names) == 7
+    assert all(0 <= float(height) <= 320 for height in names)
+
+
 def test_one_that_costs_nothing_has_no_line_to_cross(ruled: Report) -> None:
     free = tuple(replace(one, cost=replace(one.cost, usd_per_1k=0.0))
                  if one.contender == "lora" else one for one in ruled.verdict.standings)

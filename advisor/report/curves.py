@@ -40,6 +40,7 @@ _STEPS = 40  # points of a cost line; between them it is drawn straight
 _APIECE: dict[str, Spec] = {
     "color": given("ink"), "strokeDash": given("dash"), "detail": {"field": "name"},
 }
+_LINES = 8  # more cost lines than this cannot be told apart
 _LONGEST = 16  # characters of a name beside a line
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])  # tell lines of one family apart
 
@@ -99,6 +100,8 @@ def _ends(ends: Sequence[Spec], frame: Frame, y: Spec) -> Spec:
     low, high = map(size, y["scale"]["domain"])
     a_line = _LINE / frame.height * (high - low)
     heights = apart([size(one[y["field"]]) for one in ends], a_line, low)
+    if max(heights) > high:  # then from the top down: names stay in the frame
+        heights = [-one for one in apart([-one for one in heights], a_line, -high)]
     rows = [{"name": clipped(one["name"], _LONGEST), "ink": one["ink"], y["field"]: back(height)}
             for one, height in zip(ends, heights, strict=True)]
     return layer(rows, "text", {"align": "left", "baseline": "middle"},
@@ -106,9 +109,10 @@ def _ends(ends: Sequence[Spec], frame: Frame, y: Spec) -> Spec:
 
 
 def costs(report: Report) -> Figure | None:
-    """What each contender costs a month at each volume, all in, and where that of the
-    advised one crosses another's; None without the rules, with nobody to compare,
-    or where the advised one costs nothing, which no logarithm shows."""
+    """What contenders cost a month at each volume, all in, and where that of the advised
+    one crosses another's: its line and those of the best of each kind. None without the rules,
+    with nobody to compare, or where the advised one costs nothing, which no logarithm
+    shows."""
     seen, basis = report.verdict.outlook, report.basis
     if seen is None or basis is None:
         return None
@@ -116,18 +120,35 @@ def costs(report: Report) -> Figure | None:
     names = {name for one in pairs for name in (one.first, one.later)}
     shown = sorted((one for one in report.verdict.standings if one.contender in names
                     and known(one.cost.usd_per_1k) and one.cost.usd_per_1k > 0),
-                   key=lambda one: (one.contender != seen.about, one.contender))
+                   key=lambda one: (one.contender != seen.about, -one.quality.value,
+                                    one.contender))
+    able, shown = len(shown), _mixed(shown)[:_LINES]
     if len(shown) < 2 or shown[0].contender != seen.about:
         return None
     crossings = {one.contender: pair.calls_per_month for one in shown for pair in pairs
                  if one.contender != seen.about and one.contender in (pair.first, pair.later)
                  and pair.calls_per_month}
     looks = _looks(report, [one.contender for one in shown])
-    label = (f"Cost a month, all in, against calls a month for {len(shown)} contenders; "
+    some = f"{len(shown)} of {able}" if able > len(shown) else f"{able}"
+    label = (f"Cost a month, all in, against calls a month for {some} contenders; "
              f"{plural(len(crossings), 'crossing')} with {seen.about}")
     wide, narrow = (picture(_cost_layers(shown, crossings, basis.policy, frame=frame, looks=looks),
                             frame, label=label) for frame in _frames(list(looks)))
-    return Figure("", "", wide, narrow, ("dot: both cost the same",))
+    keys = ("dot: both cost the same",)
+    if able > len(shown):
+        keys += ("the best of each kind; the others are in the table",)
+    return Figure("", "", wide, narrow, keys)
+
+
+def _mixed(ranked: Sequence[Standing]) -> list[Standing]:
+    """The best of every family, then the second best of each, and so on."""
+    seen: dict[str, int] = {}
+    places = []
+    for one in ranked:
+        kind = family(one.axes)
+        places.append((seen.get(kind, 0), one))
+        seen[kind] = seen.get(kind, 0) + 1
+    return [one for _, one in sorted(places, key=lambda pair: pair[0])]
 
 
 def _frames(names: Sequence[str]) -> tuple[Frame, Frame]:
