@@ -101,7 +101,7 @@ class RandomShots:
         chosen = []
         for question in questions:
             others = [example for example in self.pool if example.question != question]
-            drawn = random.Random(f"{self.seed} {question.text}")
+            drawn = random.Random(f"{self.seed} {question.text!a}")
             chosen.append(tuple(drawn.sample(others, min(self.count, len(others)))))
         return chosen
 
