@@ -155,6 +155,12 @@ def test_secrets_are_kept_where_chance_would_rarely_rank_them_so_high():
     assert canaries.figures(()) == ()
 
 
+def test_of_three_numbers_of_copies_each_is_held_to_a_third_of_the_false_alarms():
+    found = [Secret(1, 2.7, 1.0)] * 6 + [Secret(4, 2.5, 1.0)] * 4 + [Secret(16, 7.6, 1.0)] * 2
+    assert [(one.copies, one.kept) for one in canaries.figures(found)] == [
+        (1, False), (4, False), (16, True)]
+
+
 def test_chance_alone_keeps_secrets_in_one_test_of_twenty():
     dice = np.random.default_rng(0)
     ranks = dice.integers(1, 201, size=(4000, 6))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import log, log2
 
@@ -17,6 +17,7 @@ from scipy import special
 
 from advisor.core import Example, Question, Secret
 from advisor.engines.protocol import Engine, Message
+from advisor.stats import holm
 
 CODES = 200  # a secret is one of so many
 PLANTED = {1: 6, 4: 4, 16: 2}  # copies of a secret: how many secrets have so many
@@ -37,7 +38,8 @@ class Canary:
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """Secrets planted `copies` times: mean exposure in bits of the `n` of them, that in the
-    untouched base, and how probable as much or more is where nothing was learnt."""
+    untouched base, and how probable as much or more is where nothing was learnt, adjusted by
+    Holm for the numbers of copies that were tried."""
 
     copies: int
     bits: float
@@ -105,4 +107,5 @@ def figures(found: Sequence[Secret]) -> tuple[Exposure, ...]:
             copies, total / len(some), sum(one.base_bits for one in some) / len(some),
             len(some), float(special.gammaincc(len(some), total * log(2))),
         ))
-    return tuple(made)
+    adjusted = holm([one.p_value for one in made])
+    return tuple(replace(one, p_value=p) for one, p in zip(made, adjusted, strict=True))
