@@ -134,7 +134,7 @@ def costs(report: Report) -> Figure | None:
              f"{plural(len(crossings), 'crossing')} with {seen.about}")
     wide, narrow = (picture(_cost_layers(shown, crossings, basis.policy, frame=frame, looks=looks),
                             frame, label=label) for frame in _frames(list(looks)))
-    keys = ("dot: both cost the same",)
+    keys: tuple[str, ...] = ("dot: both cost the same",)
     if able > len(shown):
         keys += ("the best of each kind; the others are in the table",)
     return Figure("", "", wide, narrow, keys)
