@@ -14,11 +14,12 @@ from typing import Any
 
 import yaml
 
-from advisor.core import Row, Task
+from advisor.core import Task
 from advisor.data.digest import AnswerKey, digest
 from advisor.errors import AdvisorError, did_you_mean
 from advisor.measures.scorers import grade
 from advisor.runner.journal import Journal
+from advisor.trial import Row
 from advisor.workspace import Workspace
 
 

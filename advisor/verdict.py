@@ -1,6 +1,7 @@
-"""The nouns of the decision: what is measured of a contender, and what follows from it.
+"""The nouns of the decision: figures of a contender, and what follows from them.
 
-Everything here is frozen data; `advisor.core` holds what is asked and answered.
+Everything here is frozen data; `advisor.core` holds what is asked and answered,
+`advisor.trial` what is measured.
 """
 
 from __future__ import annotations

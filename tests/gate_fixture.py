@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from advisor.config import Recipe
-from advisor.core import Trial
 from advisor.gate.judge import Case, judge
 from advisor.gate.run import Gated
 from advisor.gate.scores import Scored
 from advisor.gate.sides import Base, Side
 from advisor.report import Report
+from advisor.trial import Trial
 from advisor.verdict import Policy
 
 POLICY = Policy(

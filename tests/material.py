@@ -12,12 +12,13 @@ import yaml
 
 from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
-from advisor.core import Example, PrepareCost, Task
+from advisor.core import Example, Task
 from advisor.data.task import load_task
 from advisor.engines.embedders import FakeEmbedder
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Constraint, Course, Generation, Sampling, TokenIds
 from advisor.runner.plan import Plan
+from advisor.trial import PrepareCost
 from advisor.yamlfiles import load
 
 ROOT = Path(__file__).resolve().parents[1]

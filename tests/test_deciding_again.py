@@ -14,7 +14,6 @@ from test_measures import POLICY, suites
 
 from advisor.cli import main
 from advisor.config import PolicyFile, Settings
-from advisor.core import PrepareCost
 from advisor.decide import conclude
 from advisor.decide.changes import changed
 from advisor.engines.fake import FakeEngine
@@ -24,6 +23,7 @@ from advisor.measures.standing import forgetting_bars
 from advisor.runner.journal import Journal
 from advisor.runner.ledger import recall
 from advisor.runner.run import run
+from advisor.trial import PrepareCost
 
 NAMES = ("floor", "zero-shot", "few-shot", "rag")
 

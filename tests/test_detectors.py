@@ -11,7 +11,6 @@ import pytest
 from report_fixture import build_report
 from test_measures import POLICY, share, suite, suites
 
-from advisor.core import Reworded, SuiteScores
 from advisor.engines.fake import FakeEngine
 from advisor.errors import AdvisorError
 from advisor.measures import owntext
@@ -22,6 +21,7 @@ from advisor.measures.standing import forgetting_bars
 from advisor.report.detectors import detectors
 from advisor.report.page import html
 from advisor.report.text import markdown
+from advisor.trial import Reworded, SuiteScores
 
 SUITE = """\
 task: mine

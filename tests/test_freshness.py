@@ -11,7 +11,6 @@ import yaml
 from material import BRIDGES, ROOT, TEST, TRAIN, Listening, Silent, own, plan, small_task, toll
 from test_measures import POLICY
 
-from advisor.core import FreshAnswers, Freshness
 from advisor.data.task import load_task
 from advisor.data.versions import Version, load_version, need_version
 from advisor.errors import AdvisorError, Faults
@@ -20,6 +19,7 @@ from advisor.measures.freshness import figures, stale_share
 from advisor.report.model import Report
 from advisor.runner.record import open_record, read_report
 from advisor.runner.run import run
+from advisor.trial import FreshAnswers, Freshness
 from advisor.verdict import Cost
 
 DATE = "2027-01-01"

@@ -7,20 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from advisor.core import (
-    Answer,
-    Example,
-    Grade,
-    PrepareCost,
-    Probe,
-    Question,
-    Row,
-    SuiteScores,
-    Trial,
-    Usage,
-)
+from advisor.core import Answer, Example, Grade, Question, Usage
 from advisor.errors import AdvisorError
 from advisor.gate.judge import Case, Judgement, fails_already, judge, noise, pairs
+from advisor.trial import PrepareCost, Probe, Row, SuiteScores, Trial
 from advisor.verdict import Policy
 
 POLICY = Policy(

@@ -16,7 +16,6 @@ from test_detectors import needs_lm_eval, opened
 
 from advisor import report
 from advisor.cli import main
-from advisor.core import Leakage, LeakSide, Secret
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Message
 from advisor.errors import AdvisorError
@@ -25,6 +24,7 @@ from advisor.measures.leakage import delong, figures, newcombe
 from advisor.runner.leaks import asked
 from advisor.runner.record import open_record, read_report
 from advisor.runner.run import run
+from advisor.trial import Leakage, LeakSide, Secret
 from advisor.verdict import Measure
 
 

@@ -7,22 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from advisor.core import (
-    Answer,
-    Example,
-    Grade,
-    PrepareCost,
-    Probe,
-    Question,
-    Row,
-    SuiteScores,
-    Trial,
-    Usage,
-)
+from advisor.core import Answer, Example, Grade, Question, Usage
 from advisor.errors import AdvisorError
 from advisor.measures.cost import cost
 from advisor.measures.forgetting import forgetting, suspicious
 from advisor.measures.standing import standing
+from advisor.trial import PrepareCost, Probe, Row, SuiteScores, Trial
 from advisor.verdict import Policy
 
 POLICY = Policy(

@@ -17,7 +17,7 @@ from advisor.contenders.composed import Composed, Tools
 from advisor.contenders.prompt import Passage
 from advisor.contenders.recipe import Prepared, prepare, reopen
 from advisor.contenders.retrieval import build, fuse, load, vectors_by_text, words
-from advisor.core import Document, Example, Question, Retrieved, Task
+from advisor.core import Document, Example, Question, Task
 from advisor.engines.embedders import FakeEmbedder, Vectors
 from advisor.engines.fake import FakeEngine
 from advisor.engines.rerankers import reranker
@@ -27,6 +27,7 @@ from advisor.report import Report
 from advisor.report.lookups import advice, lookups
 from advisor.runner.plan import Plan
 from advisor.runner.run import run
+from advisor.trial import Retrieved
 from advisor.verdict import Measure
 
 KINDS = ("lexical", "dense", "hybrid")

@@ -21,7 +21,7 @@ import yaml
 from material import ROOT, Listening, Silent, own, plan, recipe, small_task
 
 from advisor.config import Settings, TunedWeights
-from advisor.core import PrepareCost, Task
+from advisor.core import Task
 from advisor.engines.fake import FakeEngine
 from advisor.engines.protocol import Course
 from advisor.errors import AdvisorError, Busy
@@ -30,6 +30,7 @@ from advisor.measures.retention import load_suites
 from advisor.runner.journal import RunLock
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
+from advisor.trial import PrepareCost
 from advisor.workspace import Workspace
 
 NAMES = ("floor", "zero-shot", "few-shot", "rag")

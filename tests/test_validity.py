@@ -9,10 +9,10 @@ import pytest
 from validity import checks
 from validity.journals import SETTINGS
 
-from advisor.core import PrepareCost
 from advisor.decide import Case, conclude, decide
 from advisor.measures.cost import Work
 from advisor.measures.marks import Marks
+from advisor.trial import PrepareCost
 from advisor.verdict import Counts, Policy
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from report_fixture import build_report
 
-from advisor.core import PrepareCost, SuiteScores
 from advisor.decide import Case, conclude
 from advisor.measures.cost import Work
 from advisor.measures.marks import Marks
 from advisor.report import Basis, Report
+from advisor.trial import PrepareCost, SuiteScores
 from advisor.verdict import Counts, Policy
 
 POLICY = Policy(

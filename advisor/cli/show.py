@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from advisor.cli.tell import brief, say, table
-from advisor.core import Row
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError
 from advisor.runs import Run, find_run, rows_of
+from advisor.trial import Row
 from advisor.workspace import Workspace
 
 

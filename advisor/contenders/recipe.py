@@ -25,9 +25,10 @@ from advisor.contenders.prompt import (
 )
 from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.stages import Stages
-from advisor.core import Example, Material, PrepareCost, System
+from advisor.core import Example, Material, System
 from advisor.engines.protocol import Engine, Local, Speaker
 from advisor.errors import AdvisorError, Unfit
+from advisor.trial import PrepareCost
 
 
 @dataclass(frozen=True, slots=True)

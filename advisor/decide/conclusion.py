@@ -8,7 +8,6 @@ from itertools import groupby
 
 import numpy as np
 
-from advisor.core import Reworded, SuiteScores
 from advisor.decide.evidence import Evidence
 from advisor.decide.rule import decide
 from advisor.errors import AdvisorError
@@ -20,6 +19,7 @@ from advisor.measures.slices import slices
 from advisor.measures.standing import standing_of
 from advisor.stats import coded, measure_seeds
 from advisor.stats.spread import Codes
+from advisor.trial import Reworded, SuiteScores
 from advisor.verdict import LearningCurve, Policy, SeedSpread, Standing, Verdict
 
 

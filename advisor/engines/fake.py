@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from advisor import stops
 from advisor.config import LoraWeights, TunedWeights
-from advisor.core import PrepareCost
 from advisor.engines.protocol import (
     Constraint,
     Course,
@@ -30,6 +29,7 @@ from advisor.engines.protocol import (
     TokenIds,
 )
 from advisor.errors import AdvisorError
+from advisor.trial import PrepareCost
 
 SECONDS = 0.001
 _TURN = re.compile(r"<(system|user|assistant)>(.*?)</\1>", re.DOTALL)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from advisor.config import TunedWeights
-from advisor.core import PrepareCost
+from advisor.trial import PrepareCost
 
 TokenIds = tuple[int, ...]
 

@@ -14,7 +14,6 @@ from jinja2.exceptions import TemplateError
 
 from advisor import stops
 from advisor.config import TunedWeights
-from advisor.core import PrepareCost
 from advisor.engines import generation, rehearsal, scoring, tuning
 from advisor.engines.models import ModelFiles, file_digest, folder_digest
 from advisor.engines.protocol import (
@@ -28,6 +27,7 @@ from advisor.engines.protocol import (
 )
 from advisor.engines.weights import ADAPTER, Scheme, Weights, native_dtype, supported
 from advisor.errors import AdvisorError
+from advisor.trial import PrepareCost
 
 # Raised when the same inputs would now give other answers; part of every answer's key.
 ENGINE_VERSION = 4

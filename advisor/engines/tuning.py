@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from advisor.config import FullWeights, LoraWeights, TunedWeights
-from advisor.core import PrepareCost
 from advisor.engines import memory, packing, training
 from advisor.engines.checkpoint import Checkpoint
 from advisor.engines.goals import NEXT_TOKEN, Compared, Goal, Preference, Sample
@@ -26,6 +25,7 @@ from advisor.engines.models import folder_digest
 from advisor.engines.protocol import Course, Lesson, Message, Pair, Text, TokenIds
 from advisor.engines.weights import Weights, read, require, share_beginnings
 from advisor.errors import AdvisorError
+from advisor.trial import PrepareCost
 
 if TYPE_CHECKING:
     from advisor.engines.transformers import TransformersEngine

@@ -18,7 +18,6 @@ from typing import Literal
 import numpy as np
 from scipy import stats as distributions
 
-from advisor.core import Row, SuiteScores, Trial
 from advisor.errors import AdvisorError
 from advisor.measures.forgetting import GATE_ALPHA, forgetting, suspicious
 from advisor.stats import (
@@ -30,6 +29,7 @@ from advisor.stats import (
     p_less,
     rows_to_decide,
 )
+from advisor.trial import Row, SuiteScores, Trial
 from advisor.verdict import Forgetting, Policy
 
 State = Literal["pass", "fail", "inconclusive"]

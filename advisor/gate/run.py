@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.config import TunedWeights
-from advisor.core import Task, Trial
+from advisor.core import Task
 from advisor.errors import AdvisorError
 from advisor.gate.judge import (
     Case,
@@ -23,6 +23,7 @@ from advisor.gate.sides import Side
 from advisor.runner.journal import Journal, RunLock
 from advisor.runner.plan import Plan, Watch
 from advisor.runner.record import JOURNAL, Record, absent, is_run, open_record, read_trial
+from advisor.trial import Trial
 from advisor.verdict import Policy
 
 

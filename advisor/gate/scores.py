@@ -13,7 +13,7 @@ from pathlib import Path
 from advisor.config import Settings
 from advisor.contenders.composed import Tools
 from advisor.contenders.recipe import reopen
-from advisor.core import PrepareCost, SuiteScores, Task, Trial
+from advisor.core import Task
 from advisor.data.digest import AnswerKey, digest
 from advisor.errors import AdvisorError
 from advisor.gate.sides import Base, Side, settings_of
@@ -32,6 +32,7 @@ from advisor.runner.trial import (
     trial_of,
 )
 from advisor.ship.bundle import MANIFEST, digests
+from advisor.trial import PrepareCost, SuiteScores, Trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from math import log, log2
 
 from scipy import special
 
-from advisor.core import Example, Question, Secret
+from advisor.core import Example, Question
 from advisor.engines.protocol import Engine, Message
 from advisor.stats import holm
+from advisor.trial import Secret
 
 CODES = 200  # a secret is one of so many
 PLANTED = {1: 6, 4: 4, 16: 2}  # copies of a secret: how many secrets have so many

@@ -9,9 +9,10 @@ from math import ceil, exp, inf
 
 import numpy as np
 
-from advisor.core import Answer, PrepareCost, Trial
+from advisor.core import Answer
 from advisor.errors import AdvisorError
 from advisor.measures.freshness import stale_share
+from advisor.trial import PrepareCost, Trial
 from advisor.verdict import Cost, Policy
 
 SECONDS_PER_HOUR = 3600.0

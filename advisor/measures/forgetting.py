@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 
-from advisor.core import Reworded, SuiteScores
 from advisor.errors import AdvisorError
 from advisor.measures import noise
 from advisor.stats import Difference, compare, lower_bound, measure, upper_bound
 from advisor.stats.spread import t
+from advisor.trial import Reworded, SuiteScores
 from advisor.verdict import Forgetting, GateState, Measure, Noise, Policy, SuiteChange
 
 GATE_ALPHA = 0.05  # one-sided; the procedure fixes 95% whatever the report's alpha is

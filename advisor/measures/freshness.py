@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from advisor.core import FreshAnswers, Freshness, IndexState
 from advisor.stats import measure
+from advisor.trial import FreshAnswers, Freshness, IndexState
 from advisor.verdict import Measure
 
 

@@ -16,11 +16,11 @@ from typing import Literal
 
 import numpy as np
 
-from advisor.core import Leakage, LeakSide
 from advisor.engines.protocol import Engine, Message
 from advisor.errors import AdvisorError
 from advisor.stats import measure
 from advisor.stats.spread import Floats, z
+from advisor.trial import Leakage, LeakSide
 from advisor.verdict import Measure
 
 FALSE_ALARMS = 0.01

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.core import Retrieved, Row, SuiteScores, Trial
 from advisor.measures.cost import Work, work
 from advisor.stats.spread import Floats
+from advisor.trial import Retrieved, Row, SuiteScores, Trial
 from advisor.verdict import Counts
 
 RETRIEVED = "retrieved"  # the part that says whether the right document was at hand

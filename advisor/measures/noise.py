@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from advisor.core import Reworded, SuiteScores
 from advisor.stats import Difference, compare, lower_bound
+from advisor.trial import Reworded, SuiteScores
 from advisor.verdict import Measure, Noise
 
 ALPHA = 0.05  # one-sided, as the gate's

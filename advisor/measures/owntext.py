@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advisor.core import SuiteScores
 from advisor.data.digest import digest
 from advisor.engines.protocol import Engine, Sampling
 from advisor.errors import AdvisorError
+from advisor.trial import SuiteScores
 
 NAME = "own_text"
 TEXTS = 48

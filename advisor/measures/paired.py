@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from advisor.core import Row
 from advisor.errors import AdvisorError
 from advisor.stats import Difference, compare
+from advisor.trial import Row
 
 
 @dataclass(frozen=True, slots=True)

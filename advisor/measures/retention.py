@@ -17,12 +17,12 @@ from typing import Any
 
 import yaml
 
-from advisor.core import SuiteScores
 from advisor.data.digest import digest
 from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
 from advisor.measures import owntext
 from advisor.measures.owntext import OwnText
+from advisor.trial import SuiteScores
 
 FEWSHOT_SEED = 1234  # lm-eval's own default
 

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from advisor.core import Reworded, SuiteScores
 from advisor.engines.protocol import Engine
 from advisor.errors import AdvisorError
 from advisor.measures.retention import Suite, measure
 from advisor.stats import measure as interval
+from advisor.trial import Reworded, SuiteScores
 
 KEY = "rewordings"
 

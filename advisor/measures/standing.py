@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from advisor.core import PrepareCost, Reworded, SuiteScores, Trial
 from advisor.errors import AdvisorError
 from advisor.measures.cost import Work, cost_of, priced
 from advisor.measures.forgetting import forgetting, regated
 from advisor.measures.marks import Marks, counts, marks
 from advisor.stats import coded, measure_seeds
 from advisor.stats.spread import Codes, Floats
+from advisor.trial import PrepareCost, Reworded, SuiteScores, Trial
 from advisor.verdict import (
     UNCHANGED,
     Cost,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from advisor.core import PrepareCost, Trial
 from advisor.report.drawing import (
     FAINT,
     INKS,
@@ -33,6 +32,7 @@ from advisor.report.drawing import (
 )
 from advisor.report.figures import decimal, known, money, percent_measure, plural, whole, words
 from advisor.report.model import Report, family, level, visible
+from advisor.trial import PrepareCost, Trial
 from advisor.verdict import LearningCurve, Measure, Policy, Standing
 
 _LINE = 13.0  # px from one label to the next

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from advisor.core import Trial
 from advisor.report.figures import known
 from advisor.report.jsonform import verdict_json
 from advisor.report.model import Report, ranked, visible
+from advisor.trial import Trial
 from advisor.verdict import Forgetting, Standing
 
 # A spreadsheet takes a text that begins so for a formula (OWASP, CSV injection).

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from advisor.core import SuiteScores
 from advisor.gate.judge import Pair, pairs
 from advisor.gate.run import Gated
 from advisor.report.drawing import Figure
@@ -15,6 +14,7 @@ from advisor.report.model import visible
 from advisor.report.page import island, render
 from advisor.report.rows import PAGE, WorstRow, row_view, rows_data
 from advisor.report.wording import Tile
+from advisor.trial import SuiteScores
 from advisor.verdict import Forgetting, Measure
 
 KINDS = (("worse", "rows that got worse"), ("better", "rows that got better"),

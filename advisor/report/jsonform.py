@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from advisor.core import Leakage, Task
+from advisor.core import Task
 from advisor.measures import canaries, freshness, leakage
 from advisor.report.figures import known
 from advisor.report.model import Report, first_trials, ranked, visible
+from advisor.trial import Leakage
 from advisor.verdict import (
     Comparison,
     Cost,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advisor.core import Retrieved, Trial
 from advisor.measures.recall import recall
 from advisor.report.figures import MISSING, bounds, percent, points, whole
 from advisor.report.model import Report, first_trials
 from advisor.report.tables import Cell
 from advisor.stats import compare, measure
+from advisor.trial import Retrieved, Trial
 from advisor.verdict import Measure
 
 HEADS = (

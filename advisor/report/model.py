@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from advisor.core import Task, Trial
+from advisor.core import Task
 from advisor.decide import Case
 from advisor.report.figures import decimal, known
+from advisor.trial import Trial
 from advisor.verdict import Comparison, Measure, Policy, Standing, Verdict
 
 Family = Literal["floor", "prompt", "retrieval", "tuned", "both", "served", "own"]

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from advisor.core import Example, Row
+from advisor.core import Example
 from advisor.report.figures import known, percent
 from advisor.report.jsonform import dumps
 from advisor.report.model import Report, first_trials, lead, visible
+from advisor.trial import Row
 
 PAGE = 25  # rows a person reads at one sitting
 _QUESTION, _ANSWER, _PASSAGE = 1600, 500, 700  # characters kept; the journal has the rest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from advisor.core import IndexState, Secret, Trial
 from advisor.measures import canaries, freshness, leakage
 from advisor.report.figures import (
     MISSING,
@@ -15,6 +14,7 @@ from advisor.report.figures import (
 from advisor.report.jsonform import ALPHA
 from advisor.report.model import Report, first_trials, level
 from advisor.report.outlook import Sheet
+from advisor.trial import IndexState, Secret, Trial
 from advisor.verdict import Measure
 
 INDEX_WORDS: dict[IndexState, str] = {

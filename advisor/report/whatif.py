@@ -14,7 +14,6 @@ from itertools import combinations
 from math import inf
 from typing import Any
 
-from advisor.core import SuiteScores
 from advisor.decide.changes import KEYS, PROTECT, Key
 from advisor.decide.conclusion import Case, evidence_of
 from advisor.decide.evidence import Contest, contest
@@ -24,6 +23,7 @@ from advisor.measures.forgetting import CLEARANCE, forgetting
 from advisor.report.figures import words
 from advisor.report.model import Report
 from advisor.stats import expected_gain
+from advisor.trial import SuiteScores
 from advisor.verdict import Forgetting, Policy, Standing, SuiteChange
 
 RETENTION = "retention_margin"

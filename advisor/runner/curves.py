@@ -17,7 +17,7 @@ from pathlib import Path
 from advisor.config import BaseWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import prepare, reopen
 from advisor.contenders.tuning.kept import Kept
-from advisor.core import Answer, Learning, Material, Task, Trial
+from advisor.core import Answer, Material, Task
 from advisor.data.digest import AnswerKey, digest
 from advisor.data.parts import nested, too_few
 from advisor.errors import AdvisorError, Busy, Unfit
@@ -29,6 +29,7 @@ from advisor.runner.plan import Plan
 from advisor.runner.stages import Stages
 from advisor.runner.trial import answers_of, as_prepared, folder_name, unprepared
 from advisor.ship.bundle import digests
+from advisor.trial import Learning, Trial
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from advisor.core import Reworded, SuiteScores
 from advisor.data.digest import digest
 from advisor.measures import owntext, rewording
 from advisor.measures.owntext import OwnText
@@ -14,6 +13,7 @@ from advisor.measures.retention import Suite
 from advisor.runner.journal import Journal
 from advisor.runner.plan import Plan
 from advisor.runner.stages import base_key
+from advisor.trial import Reworded, SuiteScores
 
 
 def own_text(plan: Plan, journal: Journal) -> tuple[OwnText, ...]:

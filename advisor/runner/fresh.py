@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from advisor.config import Recipe
 from advisor.contenders import retrieval
 from advisor.contenders.composed import Composed
-from advisor.core import Answer, Document, Example, FreshAnswers, Freshness, IndexState, System
+from advisor.core import Answer, Document, Example, System
 from advisor.data.digest import AnswerKey, digest
 from advisor.data.versions import Version
 from advisor.errors import AdvisorError
@@ -22,6 +22,7 @@ from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan
 from advisor.runner.stages import Stages
+from advisor.trial import FreshAnswers, Freshness, IndexState
 
 
 def freshness(

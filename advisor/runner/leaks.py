@@ -16,7 +16,7 @@ from advisor.config import LoraWeights, Recipe, TunedWeights
 from advisor.contenders.composed import Composed
 from advisor.contenders.prompt import compose
 from advisor.contenders.recipe import prepare
-from advisor.core import Example, Leakage, LeakSide, Secret
+from advisor.core import Example
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines.protocol import Course, Engine, Lesson
 from advisor.errors import AdvisorError
@@ -26,6 +26,7 @@ from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan
 from advisor.runner.stages import Stages, base_key
+from advisor.trial import Leakage, LeakSide, Secret
 
 ROWS = 100  # of train and of dev at most, evenly spread: membership then to 8 points
 POWER_ROWS = 40

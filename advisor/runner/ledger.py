@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from advisor.core import PrepareCost, Reworded, SuiteScores
 from advisor.decide import Case
 from advisor.errors import AdvisorError
 from advisor.measures.cost import Work
@@ -17,6 +16,7 @@ from advisor.measures.marks import Marks
 from advisor.runner.journal import Journal
 from advisor.runner.registration import Registration
 from advisor.stats.spread import Floats
+from advisor.trial import PrepareCost, Reworded, SuiteScores
 from advisor.verdict import Counts, Policy
 
 STAGE = "ledger"

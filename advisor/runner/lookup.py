@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 from advisor.config import Recipe
 from advisor.contenders.composed import Composed
-from advisor.core import Answer, Example, Question, Retrieved
+from advisor.core import Answer, Example, Question
 from advisor.data.digest import AnswerKey, digest
 from advisor.measures.recall import rank, right_passages
 from advisor.measures.scorers import grade
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch
+from advisor.trial import Retrieved
 
 # Deeper than any prompt here reads: shows whether the right passage is near, or nowhere.
 DEPTH = 10

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from advisor.config import Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
-from advisor.core import PrepareCost, Task, Trial
+from advisor.core import Task
 from advisor.data.digest import AnswerKey, digest
 from advisor.decide import conclude
 from advisor.engines.protocol import (
@@ -45,6 +45,7 @@ from advisor.runner.trial import (
     scored,
     trial_of,
 )
+from advisor.trial import PrepareCost, Trial
 from advisor.yamlfiles import read_text
 
 RUN_FILE = "run.yaml"

@@ -16,7 +16,6 @@ import yaml
 from advisor import report
 from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import fits, varies
-from advisor.core import Reworded, SuiteScores, Trial
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
@@ -34,6 +33,7 @@ from advisor.runner.stages import Stages
 from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
 from advisor.ship.bundle import ModelIdentity, Origin, pack
 from advisor.ship.elsewhere import identity
+from advisor.trial import Reworded, SuiteScores, Trial
 from advisor.verdict import Verdict
 
 log = logging.getLogger(__name__)

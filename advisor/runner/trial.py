@@ -16,18 +16,7 @@ from typing import Any
 from advisor.config import EndpointWeights, Recipe, TunedWeights
 from advisor.contenders.recipe import outside, prepare, reopen, rows_learnt
 from advisor.contenders.tuning.kept import Kept
-from advisor.core import (
-    Answer,
-    PrepareCost,
-    Probe,
-    Question,
-    Retrieved,
-    Row,
-    SuiteScores,
-    System,
-    TokenPrices,
-    Trial,
-)
+from advisor.core import Answer, Question, System
 from advisor.data.digest import AnswerKey, digest
 from advisor.engines import memory
 from advisor.errors import AdvisorError
@@ -41,6 +30,7 @@ from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
 from advisor.runner.stages import Stages, base_key
 from advisor.ship.bundle import digests
+from advisor.trial import PrepareCost, Probe, Retrieved, Row, SuiteScores, TokenPrices, Trial
 
 
 def folder_name(name: str, seed: int, plan: Plan) -> str:

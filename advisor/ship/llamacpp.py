@@ -13,7 +13,6 @@ from typing import Any, Literal, NoReturn
 
 from advisor import stops
 from advisor.config import TunedWeights
-from advisor.core import PrepareCost
 from advisor.engines.protocol import (
     Constraint,
     Course,
@@ -24,6 +23,7 @@ from advisor.engines.protocol import (
     TokenIds,
 )
 from advisor.errors import AdvisorError
+from advisor.trial import PrepareCost
 
 GGUF, SCRIPT, VARIABLE = "model.gguf", "convert_hf_to_gguf.py", "LLAMA_CPP"
 # The converter's names for what weights are held in here.

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from advisor.config import Recipe
-from advisor.core import Answer, PrepareCost, Task
+from advisor.core import Answer, Task
 from advisor.errors import AdvisorError, Faults, did_you_mean
 from advisor.runner.journal import Journal
 from advisor.runner.record import JOURNAL, Record, open_record
 from advisor.ship.bundle import digests
+from advisor.trial import PrepareCost
 
 
 @dataclass(frozen=True, slots=True)

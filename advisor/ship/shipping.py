@@ -12,7 +12,7 @@ from typing import Any
 
 from advisor.config import EndpointWeights, TaskFile, TunedWeights
 from advisor.contenders.composed import Tools
-from advisor.core import PrepareCost, Task
+from advisor.core import Task
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError
 from advisor.ship import bundle, elsewhere
@@ -25,6 +25,7 @@ from advisor.ship.measured import Measured, measured
 from advisor.ship.parity import Parity, rescore, told
 from advisor.ship.registry import Registry
 from advisor.ship.registry_state import Version
+from advisor.trial import PrepareCost
 from advisor.workspace import Workspace
 from advisor.yamlfiles import load
 

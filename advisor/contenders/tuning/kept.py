@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.core import PrepareCost
 from advisor.engines.models import file_digest
+from advisor.trial import PrepareCost
 
 ABOUT = "tuning.json"
 WEIGHTS = "weights"

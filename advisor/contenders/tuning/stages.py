@@ -19,10 +19,11 @@ from advisor.contenders.composed import Composed
 from advisor.contenders.tuning import pairs, teaching
 from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.lessons import course, lessons, read_with, texts
-from advisor.core import Material, PrepareCost, System
+from advisor.core import Material, System
 from advisor.data.digest import digest
 from advisor.engines.protocol import Course, Engine, Lesson, Local, Pair, Text
 from advisor.errors import AdvisorError
+from advisor.trial import PrepareCost
 
 # Makes the system of a teacher's recipe, and says what that cost.
 Teacher = Callable[[Recipe, Path], tuple[System, PrepareCost]]

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from advisor.config import GovernanceFile, Recipe, TaskFile, TunedWeights
-from advisor.core import PrepareCost
 from advisor.engines.models import PACKAGED, ModelFiles, resolve
 from advisor.errors import AdvisorError
+from advisor.trial import PrepareCost
 
 NOT_DECLARED = "not declared"
 # Commission guidelines on general-purpose AI models (July 2025), 63: whoever modifies a

@@ -13,7 +13,7 @@ from advisor.cli.tools import real
 from advisor.config import LoraWeights, Recipe, Settings
 from advisor.contenders.composed import Composed, Tools
 from advisor.contenders.recipe import prepare, reopen
-from advisor.core import Example, Material, SuiteScores, System, Task
+from advisor.core import Example, Material, System, Task
 from advisor.data.digest import digest
 from advisor.data.task import load_task
 from advisor.data.versions import Version, need_version
@@ -25,6 +25,7 @@ from advisor.measures.scorers import grade
 from advisor.runner.journal import Journal
 from advisor.runner.plan import code_digest
 from advisor.ship.bundle import digests
+from advisor.trial import SuiteScores
 from advisor.workspace import Workspace
 
 ROWS, DEV, TEST = 60, 24, 60  # of ticket-triage: to learn from, to choose by, to be asked

@@ -10,7 +10,7 @@ import numpy as np
 from advisor.contenders.composed import Composed
 from advisor.contenders.prompt import Passage, compose
 from advisor.contenders.retrieval import build
-from advisor.core import Example, FreshAnswers, Reworded, Secret
+from advisor.core import Example
 from advisor.data.digest import digest
 from advisor.engines.protocol import Engine
 from advisor.measures import canaries as planting
@@ -19,6 +19,7 @@ from advisor.measures.freshness import is_stale
 from advisor.measures.recall import right_passages
 from advisor.measures.rewording import reworded
 from advisor.stats import measure
+from advisor.trial import FreshAnswers, Reworded, Secret
 
 from .bench import Bench, Row, engine_of, files_of, taught, tuned_recipe
 from .planted import ACCURACY, answered, by_heart, dosed, learnt_facts, policy_of

@@ -13,7 +13,7 @@ import numpy as np
 
 from advisor.checks.finding import Looked
 from advisor.checks.rows import leakage as near_copies
-from advisor.core import Example, Leakage, Task
+from advisor.core import Example, Task
 from advisor.data.digest import digest
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError, Faults
@@ -23,6 +23,7 @@ from advisor.measures.standing import forgetting_bars
 from advisor.runner.leaks import BY_HEART, asked
 from advisor.runner.plan import Plan
 from advisor.stats import difference, p_greater, rows_to_decide
+from advisor.trial import Leakage
 from advisor.verdict import Forgetting, Measure, Policy
 
 from .bench import Bench, Row, engine_of, files_of, taught, tuned_recipe
