@@ -210,6 +210,22 @@ def test_more_rows_than_a_batch_holds_are_all_answered_the_same(tiny):
         assert answers[index].text == alone.text
 
 
+def test_a_few_other_beginnings_leave_the_rest_what_they_share(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    shots = engine.tokenize("The willow bridge takes no toll. " * 20)
+    asked = [shots + engine.tokenize(f"Bridge {n}?" * (n % 3 + 1)) for n in range(30)]
+    asked[7], asked[19] = engine.tokenize("The toll of"), shots[:40] + engine.tokenize("is due.")
+    apart = layout.families(engine.weights.model, asked)
+    assert [sorted(part) for part in apart] == [[7, 19], sorted({*range(30)} - {7, 19})]
+    limits = [4 + n % 5 for n in range(30)]
+    answers = dict(engine.generate(asked, max_tokens=limits))
+    for index in (3, 7, 19):
+        wanted = reference(engine, asked[index], limits[index])
+        assert answers[index].text == engine.weights.tokenizer.decode(
+            wanted, skip_special_tokens=True)
+    assert engine.weights._kept.tokens[: len(shots)] == shots
+
+
 def test_prompts_read_in_small_parts_are_answered_the_same(tiny, monkeypatch):
     engine = transformers_engine.engine(tiny, dtype="float32")
     asked = [engine.encode((PLAIN, Message("user", f"Bridge {n}?" * (n % 5 + 1))))

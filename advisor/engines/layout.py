@@ -22,6 +22,8 @@ from advisor.engines.protocol import TokenIds
 NOTHING = Beginning((), ())
 # A shorter prefix costs more in bookkeeping than it saves.
 MIN_PREFIX = 16
+# Rows are answered in two parts when most save so many tokens by it.
+WORTH_APART = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,21 @@ def shared_prefix(rows: Sequence[TokenIds]) -> int:
     while length < limit and first[length] == last[length]:
         length += 1
     return length if length >= MIN_PREFIX else 0
+
+
+def families(model: Any, rows: Sequence[TokenIds]) -> list[list[int]]:
+    """The places of `rows`, in one part, or in two where most share a longer beginning than all
+    do: the few others first (a question that is itself an example in all other prompts)."""
+    places = sorted(range(len(rows)), key=rows.__getitem__)
+    few = len(rows) // 10
+    if not few or not shares(model):
+        return [places]
+    most = rows[places[few]], rows[places[-1 - few]]
+    usual = most[0][: shared_prefix(most)]
+    if len(usual) - shared_prefix(rows) < WORTH_APART:
+        return [places]
+    alike = {at for at in places if len(rows[at]) > len(usual) and rows[at][: len(usual)] == usual}
+    return [[at for at in places if at not in alike], [at for at in places if at in alike]]
 
 
 def pad(rows: Sequence[TokenIds], prefix: int, *, device: torch.device) -> Batch:

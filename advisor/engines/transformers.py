@@ -14,9 +14,10 @@ from jinja2.exceptions import TemplateError
 
 from advisor import stops
 from advisor.config import TunedWeights
-from advisor.engines import generation, rehearsal, scoring, tuning
+from advisor.engines import generation, layout, rehearsal, scoring, tuning
 from advisor.engines.models import ModelFiles, file_digest, folder_digest
 from advisor.engines.protocol import (
+    Arriving,
     Constraint,
     Course,
     Followed,
@@ -95,6 +96,21 @@ class TransformersEngine:
     ) -> Iterable[tuple[int, Generation]]:
         if not prompts:
             return
+        limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
+        parts: list[list[int]] = []
+        # What is drawn follows from a prompt's place.
+        if sampling is None and not isinstance(prompts, Arriving | Followed):
+            parts = layout.families(self.weights.model, prompts)
+        if len(parts) > 1:
+            for part in parts:
+                for at, said in self.generate(
+                    [prompts[place] for place in part],
+                    max_tokens=[limits[place] for place in part], stop=stop,
+                    constraints=[constraints[place] for place in part if constraints],
+                ):
+                    yield part[at], said
+            return
+
         def text(tokens: Sequence[int]) -> str:
             return str(self.weights.tokenizer.decode(tokens, skip_special_tokens=True))
 
@@ -104,7 +120,6 @@ class TransformersEngine:
         started = time.perf_counter()
         beginning = self.weights.beginning(prompts)
         each = (time.perf_counter() - started) / len(prompts)
-        limits = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
         choose = generation.drawn(sampling) if sampling else generation.most_likely
         ends = self._ends()
         steer = self.weights.grammars(ends).steer(constraints) if constraints else None
