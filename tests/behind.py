@@ -59,8 +59,10 @@ class Server:
 
 
 @contextmanager
-def behind(reply: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Server]:
-    """A server that answers so, and is gone afterwards."""
+def behind(
+    reply: Callable[[int, dict[str, Any]], Reply], *, pause: float = 0.0
+) -> Iterator[Server]:
+    """A server that answers so, and is gone afterwards; with a `pause` (seconds) after each byte."""
     server = Server(reply)
 
     class Handler(BaseHTTPRequestHandler):
@@ -74,7 +76,10 @@ def behind(reply: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Server]:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                for part in [content] if not pause else [bytes([one]) for one in content]:
+                    self.wfile.write(part)
+                    self.wfile.flush()
+                    time.sleep(pause)
             except OSError:
                 pass  # the client gave up waiting
 

@@ -293,6 +293,30 @@ def test_a_teacher_that_refuses_is_told(task, tmp_path, monkeypatch):
         made(TAUGHT.replace("LABELS", "teacher"), task, tmp_path, Listening())
 
 
+def test_what_a_teacher_said_before_it_failed_is_not_asked_again(task, tmp_path):
+    failing = Listening(patience=5)
+    with pytest.raises(KeyboardInterrupt):
+        made(TAUGHT.replace("LABELS", "teacher"), task, tmp_path, failing)
+    [notes] = (tmp_path / "work").glob("taught-*.jsonl")
+    with notes.open("a") as stream:
+        stream.write('\n{"id": "q-ac')  # as a killed process leaves it
+    engine = Listening()
+    one = made(TAUGHT.replace("LABELS", "teacher"), task, tmp_path, engine)
+    assert len(engine.asked) == len(task.material.train) - 5
+    assert one.found["teacher"]["asked"] == len(task.material.train)
+    (tmp_path / "new").mkdir()
+    fresh = made(TAUGHT.replace("LABELS", "teacher"), task, tmp_path / "new", Listening())
+    assert one.cost.tokens_taught == fresh.cost.tokens_taught
+
+
+def test_another_teacher_is_asked_everything(task, tmp_path):
+    made(TAUGHT.replace("LABELS", "teacher"), task, tmp_path, Listening())
+    engine = Listening()
+    other = TAUGHT.replace("LABELS", "teacher").replace("shots: 2", "shots: 3")
+    made(other, task, tmp_path, engine)
+    assert len(engine.asked) == len(task.material.train)
+
+
 def test_the_floor_is_no_teacher(tmp_path):
     with pytest.raises(AdvisorError, match="the floor teaches nothing"):
         recipe("weights: {kind: lora, teacher: {recipe: {prompt: {kind: none}}}}\n", tmp_path)
@@ -356,6 +380,30 @@ def test_pairs_are_made_from_what_the_tuned_model_gets_wrong(task, tmp_path):
     assert {pair.rejected for pair in both} == {"1 pence"}
     assert {pair.chosen for pair in both} == {e.targets[0] for e in task.material.train}
     assert one.found["prefer"]["from"] == "answers drawn on train"
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_preferences_are_kept_only_where_dev_is_answered_better(task, tmp_path, better):
+    class Judged(Listening):
+        """Answers dev rightly after preferences, or before them."""
+
+        def generate(self, prompts: Any, **more: Any) -> Any:
+            right = {e.question.text: e.targets[0] for e in task.material.dev}
+            after = any(said == "preferred" for _, said in self.learnt)
+            for index, one in FakeEngine.generate(self, prompts, **more):
+                asked = "".join(map(chr, prompts[index])).split("<user>")[-1].split("</user>")[0]
+                yield index, replace(one, text=right.get(asked, "") if after == better else "1")
+
+    own = tuple(Preference(e.question, "preferred", "none") for e in task.material.train[:4])
+    material = replace(task.material, preferences=own)
+    one = made("weights: {kind: lora, prefer: {}}\n", replace(task, material=material), tmp_path,
+               Judged())
+    found = one.found["prefer"]
+    assert (found["without"], found["with"]) == ((0.0, 1.0) if better else (1.0, 0.0))
+    assert found["kept"] is better
+    assert isinstance(one.system, Composed)
+    assert one.system.tuned == tmp_path / "work" / ("preferred" if better else "tuned")
+    assert ("then DPO" in one.recipe.axes["weights"]) is better
 
 
 def test_a_model_without_mistakes_has_nothing_to_prefer(task, tmp_path):

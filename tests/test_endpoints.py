@@ -14,27 +14,29 @@ from typing import Any
 import pytest
 import yaml
 from behind import Reply, Server, behind, refused, said
-from material import Silent, own, plan, recipe, small_task
+from material import ROOT, Silent, own, plan, recipe, small_task
 
 from advisor.config import EndpointFile, Settings
 from advisor.core import Task
 from advisor.engines.openai import Endpoint, endpoint
 from advisor.engines.protocol import Constraint, Conversation, Generation, Message
 from advisor.errors import AdvisorError
+from advisor.measures.retention import load_suites
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
+from advisor.workspace import Workspace
 from advisor.yamlfiles import load
 
 pytest.importorskip("openai")
 
 KEY = "sk-planted-5f2c"
-Serve = Callable[[Callable[[int, dict[str, Any]], Reply]], Server]
+Serve = Callable[..., Server]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     with ExitStack() as running:
-        yield lambda reply: running.enter_context(behind(reply))
+        yield lambda reply, **more: running.enter_context(behind(reply, **more))
 
 
 def given(url: str, **more: Any) -> EndpointFile:
@@ -186,6 +188,19 @@ def test_an_endpoint_too_slow_for_everything_ends_it(serve):
     assert found == {}
 
 
+def test_an_answer_that_comes_byte_by_byte_is_too_slow_too(serve):
+    error, found = fault(at(serve(lambda *_: said("yes"), pause=0.05), timeout_seconds=0.3,
+                            retries=0), count=1)
+    assert "no answer within 0.3 s" in error.problem
+    assert found == {}
+
+
+def test_a_response_without_end_fills_no_memory(serve):
+    endless = (200, {"Content-Type": "application/json"}, b"[" * 5_000_000)
+    error, _ = fault(at(serve(lambda *_: endless)), count=1)
+    assert "its response cannot be read" in error.problem
+
+
 @pytest.mark.parametrize("garbage", [
     (200, {"Content-Type": "text/html"}, b"<html>hello</html>"),
     (200, {"Content-Type": "application/json"}, b"{not json"),
@@ -319,6 +334,25 @@ def test_what_was_answered_before_the_limit_is_never_asked_again(serve, task, tm
     again = replace(made, tools=replace(made.tools, endpoints={"local": endpoint("local", spec)}))
     assert go(again).failed == {}
     assert len(server.seen) == len(task.test) + made.settings.latency_probe
+
+
+def test_a_served_teacher_is_paid_for_once_even_if_its_limit_ends_the_first_run(
+    serve, task, tmp_path
+):
+    server = serve(lambda *_: said("12 pence", tokens=(100, 10)))
+    made = planned(task, tmp_path, server, **PRICED, spend_limit_usd=0.6, concurrency=1)
+    student = recipe("weights: {kind: lora, teacher: {recipe: {weights: {kind: endpoint, "
+                     "name: local}}}}\n", tmp_path)
+    made = replace(made, recipes={**own("zero-shot"), "student": student},
+                   suites=load_suites(("grammar",), Workspace(ROOT).retention_file))
+    assert "spend_limit_usd" in go(made).failed["student"]
+    assert 0 < len(server.seen) < len(task.material.train)
+    spec = made.settings.endpoints["local"].model_copy(update={"spend_limit_usd": 50.0})
+    done = go(replace(made, tools=replace(made.tools,
+                                          endpoints={"local": endpoint("local", spec)})))
+    assert len(server.seen) == len(task.material.train)
+    [place] = [one for one in done.verdict.standings if one.contender == "student"]
+    assert place.cost.usd_paid == pytest.approx(len(task.material.train) * 0.11)
 
 
 def test_a_task_that_stays_on_premises_is_not_sent_away(serve, task, tmp_path):

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from material import ROOT, Listening, Silent, own, plan, small_task
 
 from advisor.cli.run import duration
-from advisor.contenders.factorial import cells
+from advisor.contenders.factorial import cells, unfit
 from advisor.core import Task
 from advisor.errors import AdvisorError
 from advisor.measures.factorial import effects
@@ -124,11 +124,18 @@ def test_one_factor_is_no_factorial(task):
         cells({"prompt": sources()["prompt"]}, task.material)
 
 
+def test_a_factor_that_is_left_out_is_told_with_the_reason(task):
+    bare = replace(task.material, corpus=())
+    assert unfit(sources(), bare) == {"retrieval": "the task has no corpus to retrieve from"}
+    assert unfit(sources(), task.material) == {}
+
+
 def test_a_factorial_run_says_what_each_factor_adds(task, tmp_path):
     made = cells({k: v for k, v in sources().items() if k != "weights"}, task.material)
     planned = replace(plan(task, tmp_path / "run", engine=Listening(), recipes={
         name: cell.recipe for name, cell in made.items()}),
-        cells={name: cell.on for name, cell in made.items()})
+        cells={name: cell.on for name, cell in made.items()},
+        without={"decoding": "the targets are no <objects>"})
     done = run(planned, Silent())
     assert done.verdict.effects is not None
     assert [one.factor for one in done.verdict.effects.factors] == [
@@ -140,6 +147,7 @@ def test_a_factorial_run_says_what_each_factor_adds(task, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "What each factor adds" in page
     assert "What factors add together" in page
+    assert "Left out: decoding (the targets are no &lt;objects&gt;)." in page
 
 
 # ------------------------------------------------------------------------ a time limit

@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+from behind import behind, said
 from material import RECIPES, write_task
 
 from advisor.cli import main
@@ -148,3 +149,37 @@ def test_who_cannot_be_prepared_is_left_out_with_the_reason(home, capsys):
     told = capsys.readouterr()
     assert "greedy, left out: prompt.shots is 9999" in told.err
     assert "few-shot" in told.out
+
+
+def test_a_factor_that_is_left_out_is_told(sets, capsys):
+    text = (sets / "advisor.yaml").read_text(encoding="utf-8")
+    (sets / "advisor.yaml").write_text(text.replace("rag}", "rag, decoding: held}"))
+    (sets / "baselines" / "held.yaml").write_text("decoding: {kind: json}\n", encoding="utf-8")
+    assert main(["plan", "tolls", "--engine", "fake", "--factorial"]) == 0
+    assert "without the factor decoding: decoding.kind: json needs a" in capsys.readouterr().err
+
+
+def test_a_served_contender_and_a_served_teacher_are_foreseen_with_their_price(home, capsys):
+    pytest.importorskip("openai")
+    teacher = "teacher: {recipe: {weights: {kind: endpoint, name: local}}}"
+    with behind(lambda *_: said("12 pence", tokens=(100, 10))) as server:
+        (home / "advisor.yaml").write_text(
+            f"latency_probe: 1\nretention: []\nendpoints: {{local: {{url: '{server.url}', "
+            "model: m, usd_per_million_in: 2, usd_per_million_out: 10, spend_limit_usd: 1}}\n")
+        for name, text in (("served", "weights: {kind: endpoint, name: local}"),
+                           ("distilled", f"weights: {{kind: lora, {teacher}}}")):
+            (home / "baselines" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        assert main(["plan", "tolls", "--engine", "fake", "--json", "--contender", "served",
+                     "--contender", "distilled", "--contender", "lora"]) == 0
+    by_name = {one["contender"]: one for one in json.loads(capsys.readouterr().out)["contenders"]}
+    call = (100 * 2 + 10 * 10) / 1e6
+    assert by_name["served"]["usd_per_1k"] == pytest.approx(1000 * call)
+    assert by_name["served"]["run_usd"] == pytest.approx((24 + 1) * call)
+    assert by_name["distilled"]["run_usd"] > 12 * call > by_name["lora"]["run_usd"]
+    assert len(server.seen) < 24
+
+
+def test_who_may_not_be_asked_is_not_asked_by_a_plan(home, capsys):
+    (home / "baselines" / "served.yaml").write_text("weights: {kind: endpoint, name: local}\n")
+    assert main(["plan", "tolls", "--engine", "fake"]) == 0
+    assert "served, left out: advisor.yaml has no endpoint 'local'" in capsys.readouterr().err

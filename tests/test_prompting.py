@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from material import Listening, Silent, own, plan, recipe, small_task
+from material import BASELINES, Listening, Silent, own, plan, recipe, small_task
 
 from advisor.cli import main
 from advisor.contenders.composed import Tools
@@ -121,9 +121,9 @@ def test_each_combination_is_asked_the_same_rows_of_dev_once(task, tmp_path):
     engine = Listening()
     found = made(SEARCH, task, tmp_path, engine=engine)
     tried = found.found["prompt"]["tried"]
-    # Two wordings, each without shots, and with two of either kind.
-    assert len(tried) == 6
-    assert len(engine.asked) == 6 * 4
+    # Without shots, with two of either kind, and the other wording with the best of these.
+    assert len(tried) == 4
+    assert len(engine.asked) == 4 * 4
     said = ["".join(map(chr, prompt)) for prompt in engine.asked]
     assert not any(f"{example.question.text}</user>" in one for one in said
                    for example in task.test)
@@ -137,6 +137,25 @@ def test_the_best_on_dev_is_kept_and_among_equals_the_shortest(task, tmp_path):
     dev = tuple(replace(one, targets=("7 pence",)) for one in task.material.dev)
     easy = replace(task, material=replace(task.material, train=same, dev=dev))
     assert made(SEARCH, easy, tmp_path).recipe.prompt.shots == 2
+
+
+def test_a_wording_may_hold_the_instruction_of_the_task(task, tmp_path):
+    braces = 'Answer with {"toll": ...}.\n'
+    task = replace(task, material=replace(task.material, instruction=braces))
+    engine = Listening()
+    text = 'prompt: {wording: "Be exact. {instruction} No more."}'
+    list(made(text, task, tmp_path, engine=engine).system.answer([task.test[0].question]))
+    said = "".join(map(chr, engine.asked[0]))
+    assert said.startswith('<system>Be exact. Answer with {"toll": ...}. No more.</system>')
+
+
+def test_the_shipped_search_tries_examples_and_wordings(task, tmp_path):
+    tried = made(BASELINES["prompt-search"].read_text(encoding="utf-8"), task, tmp_path)
+    tried = tried.found["prompt"]["tried"]
+    assert {one["select"] for one in tried} == {"fixed", "diverse", "nearest", "random"}
+    assert {one["shots"] for one in tried} == {0, 4, 8}
+    assert len({one["wording"] for one in tried}) == 3
+    assert len(tried) == 1 + 2 * 4 + 2
 
 
 def test_a_search_is_asked_anew_when_answers_are_graded_otherwise(task, tmp_path):

@@ -11,11 +11,13 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from advisor.cli import selection
 from advisor.cli.tell import say, table
 from advisor.data.task import load_task
+from advisor.engines.openai import endpoint
 from advisor.errors import AdvisorError
 from advisor.forecast.figures import CLOSE, Check, Planned, against, as_json, read, save, told
 from advisor.runs import read_run
@@ -78,11 +80,15 @@ def _forecast(
         raise AdvisorError("there is no contender to plan", fix="put recipes into baselines/")
     tools = fake() if options.engine == "fake" else real(
         settings.model, settings.embedder, precision=settings.precision)
+    served = {name: endpoint(name, given) for name, given in settings.endpoints.items()}
+    tools = replace(tools, endpoints=served, root=workspace.root)
     suites = load_suites(settings.retention, workspace.retention_file)
     plan = Plan(task=task, recipes=recipes, settings=settings, suites=suites, tools=tools,
                 seed=settings.seed, final=False, folder=run, data={})
     if options.factorial:
         plan = selection.with_cells(plan, workspace)
+        for name, reason in plan.without.items():
+            print(f"without the factor {name}: {reason}", file=sys.stderr)
     return forecast(plan, lambda what: print(f"probing {what}", file=sys.stderr))
 
 

@@ -192,6 +192,8 @@ def _tell(console: Console, plan: Plan, done: Finished) -> None:
     for sentence in verdict.because:
         console.print(f"  - {sentence}", markup=False)
     console.print(f"  next: {verdict.next_step}", markup=False)
+    for name, reason in plan.without.items():
+        console.print(f"  without the factor {name}: {reason}", markup=False)
     for name, reason in done.skipped.items():
         console.print(f"  skipped {name}: {reason}", markup=False)
     for name, reason in done.failed.items():

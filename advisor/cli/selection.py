@@ -74,14 +74,15 @@ def _preset(workspace: Workspace, settings: Settings, name: str) -> Sequence[str
 
 def with_cells(plan: Plan, workspace: Workspace) -> Plan:
     """The plan with every cell of the factorial besides."""
-    from advisor.contenders.factorial import cells
+    from advisor.contenders.factorial import cells, unfit
 
     sources: dict[str, Recipe] = {factor: workspace.recipe(name)
                                   for factor, name in plan.settings.factorial.items()}
     made = cells(sources, plan.task.material)
     recipes = {**plan.recipes, **{name: cell.recipe for name, cell in made.items()}}
     return replace(plan, recipes=dict(sorted(recipes.items(), key=_effort)),
-                   cells={name: cell.on for name, cell in made.items()})
+                   cells={name: cell.on for name, cell in made.items()},
+                   without=unfit(sources, plan.task.material))
 
 
 def _effort(item: tuple[str, Recipe]) -> tuple[bool, bool, bool, int, str]:

@@ -22,10 +22,12 @@ Select = Literal["fixed", "diverse", "nearest", "random"]
 
 
 class PromptSearch(Strict):
-    """Every combination of these is asked `rows` rows of dev; the best is kept."""
+    """Every number and choice of shots is asked `rows` rows of dev, then every wording with the
+    best of them; what answers best is kept."""
 
     wording: tuple[str, ...] = Field(
-        (), description="Instructions to try beside the task's own; empty text is the task's own."
+        (), description="Instructions to try beside the recipe's own, with `{instruction}` for the "
+        "task's; empty text is the task's own."
     )
     shots: tuple[Count, ...] = Field((), description="Empty: as set above.")
     select: tuple[Select, ...] = Field((), description="Empty: as set above.")
@@ -66,7 +68,8 @@ class PromptSpec(Strict):
         192, description="Tokens added to the task's limit for `reasoning: steps`."
     )
     wording: str = Field(
-        "", description="Replaces the task's instruction; empty keeps the task's own."
+        "", description="Replaces the task's instruction, which stands where `{instruction}` does; "
+        "empty keeps it alone."
     )
     tune: PromptSearch | None = Field(
         None, description="Choose among these on dev, by the task's primary metric."

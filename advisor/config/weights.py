@@ -33,7 +33,7 @@ class PretrainSpec(Strict):
 class PreferSpec(Strict):
     """Preference tuning after train has been learnt, on the task's preferences.jsonl; a task
     without one gets pairs of the right answer and a wrong one that the tuned model gives on
-    train."""
+    train. What answers dev no better than before is not kept."""
 
     method: Literal["dpo", "simpo"] = Field(
         "dpo",
@@ -56,6 +56,10 @@ class PreferSpec(Strict):
         2, description="Answers drawn for each row of train when pairs are made."
     )
     max_pairs: Annotated[int, Field(ge=2)] = Field(256, description="Pairs at most.")
+    rows: Annotated[int, Field(ge=1)] = Field(
+        100, description="Rows of dev, evenly spread, that are asked before and after; unless "
+        "more is earned after, the weights from before are kept."
+    )
 
 
 class DistilSpec(Strict):

@@ -23,15 +23,22 @@ class Cell:
     recipe: Recipe
 
 
+def unfit(sources: Mapping[str, Recipe], material: Material) -> dict[str, str]:
+    """The factors that the task has nothing for, and why."""
+    why = {factor: fits(_made((factor,), sources), material)
+           for factor in FACTORS if factor in sources}
+    return {factor: reason for factor, reason in why.items() if reason}
+
+
 def cells(sources: Mapping[str, Recipe], material: Material) -> dict[str, Cell]:
     """Every combination of the factors that the task can feed, by name.
 
     `sources` maps a factor (`prompt`, `retrieval`, `weights`, `decoding`) to the recipe whose
     setting it takes when it is on; off, it is at its default. A factor that the task has
-    nothing for is left out.
+    nothing for is left out (`unfit` says why).
     """
-    usable = {factor: source for factor in FACTORS if (source := sources.get(factor))
-              and not fits(_made((factor,), sources), material)}
+    out = unfit(sources, material)
+    usable = [factor for factor in FACTORS if factor in sources and factor not in out]
     if len(usable) < 2:
         raise AdvisorError(
             f"a factorial needs at least two factors that the task can feed, found {len(usable)}",

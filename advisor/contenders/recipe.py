@@ -26,10 +26,10 @@ from advisor.contenders.prompt import (
 from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.stages import Stages
 from advisor.core import Example, Material, System
+from advisor.data.digest import digest
 from advisor.engines.protocol import Engine, Local, Speaker
 from advisor.errors import AdvisorError, Unfit
 from advisor.trial import PrepareCost
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -85,10 +85,14 @@ def prepare(
     untuned = maker.composed(recipe, index)
     if not isinstance(recipe.weights, TunedWeights):
         return Prepared(untuned, untuned.engine, _free(), recipe, found)
-    def teacher(taught_by: Recipe, folder: Path) -> tuple[System, PrepareCost]:
+
+    def teacher(taught_by: Recipe, folder: Path) -> tuple[System, PrepareCost, str]:
         one = prepare(taught_by, material, tools=tools, workdir=folder, seed=seed,
                       kept=kept)
-        return one.system, one.cost
+        who = one.engine.digest if one.engine else outside(one.recipe, tools)
+        name = digest([one.recipe.model_dump(mode="json"), who, tools.embedder.digest,
+                       material.digest, seed])
+        return one.system, one.cost, name
 
     stages = Stages(untuned, material, tools.engine.quantised(recipe.weights.scheme), teacher,
                     workdir, seed, kept)
@@ -261,7 +265,9 @@ class _Maker:
 def _manner(recipe: Recipe, material: Material) -> Manner:
     brief = recipe.prompt.instruction == "brief"
     instruction = material.brief if brief else material.instruction
-    plain = Manner(recipe.prompt.wording or instruction, material.max_tokens, material.stop)
+    if recipe.prompt.wording:  # not str.format: braces of JSON stand in instructions
+        instruction = recipe.prompt.wording.replace("{instruction}", instruction.strip())
+    plain = Manner(instruction, material.max_tokens, material.stop)
     return replace(plain, **_held(recipe, material))
 
 

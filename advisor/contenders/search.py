@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from statistics import fmean
 from typing import Any
@@ -67,45 +67,53 @@ def _measured(
 def prompt(
     spec: PromptSpec, material: Material, make: Callable[[PromptSpec], System]
 ) -> tuple[PromptSpec, Found]:
-    """`spec` with the wording, shots and selection that answer dev best, and all scores.
+    """`spec` with the shots, selection and wording that answer dev best, and all scores.
 
-    Every combination is asked the same rows; what cannot be graded earns nothing. Among
-    equals the one that reads the fewest tokens. Raises AdvisorError without rows in dev.
+    Every number and choice of shots is asked the same rows, then every other wording with the
+    best of them: all combinations would be three times as many. Among equals the one that
+    reads the fewest tokens. Raises AdvisorError without rows in dev.
     """
     search = spec.tune
     assert search is not None, "asked only of a recipe that searches"
     if not material.dev:
         raise AdvisorError("prompt.tune chooses on dev, which has no rows",
                            fix="add dev.jsonl to the task, or set the prompt by hand")
-    step = max(1, len(material.dev) // search.rows)
-    rows = material.dev[::step][: search.rows]
+    rows = spread(material.dev, search.rows)
     bare = spec.model_copy(update={"tune": None})
-    tried = []
-    for one in _combinations(spec):
-        system = make(bare.model_copy(update=one))
-        tried.append({**one, **_scored(system, rows, material), "rows": len(rows)})
-    best = max(tried, key=lambda one: (one["score"], -one["tokens_in"]))
-    chosen = {name: best[name] for name in ("wording", "shots", "select")}
+    tried = list[dict[str, Any]]()
+
+    def best_of(choices: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        for one in choices:
+            system = make(bare.model_copy(update=one))
+            tried.append({**one, **scored(system, rows, material), "rows": len(rows)})
+        best = max(tried, key=lambda one: (one["score"], -one["tokens_in"]))
+        return {name: best[name] for name in ("wording", "shots", "select")}
+
+    shown = best_of(_shown(spec))
+    others = [wording for wording in dict.fromkeys(search.wording) if wording != spec.wording]
+    chosen = best_of({**shown, "wording": wording} for wording in others)
     found = {"chosen": chosen, "by": f"{material.primary} on dev", "tried": tried}
     return bare.model_copy(update=chosen), found
 
 
-def _combinations(spec: PromptSpec) -> Iterator[dict[str, Any]]:
+def _shown(spec: PromptSpec) -> Iterator[dict[str, Any]]:
+    """Every number and choice of examples, under the wording that the recipe has."""
     search = spec.tune
     assert search is not None
-    seen = set()
-    for wording, shots, select in product(
-        dict.fromkeys((spec.wording, *search.wording)), search.shots or (spec.shots,),
-        search.select or (spec.select,),
-    ):
-        # Without shots there is nothing to select.
-        one = (wording, shots, select if shots else "fixed")
-        if one not in seen:
-            seen.add(one)
-            yield {"wording": one[0], "shots": one[1], "select": one[2]}
+    # Without shots there is nothing to select.
+    both = product(search.shots or (spec.shots,), search.select or (spec.select,))
+    for shots, select in dict.fromkeys((n, how if n else "fixed") for n, how in both):
+        yield {"wording": spec.wording, "shots": shots, "select": select}
 
 
-def _scored(system: System, rows: Sequence[Example], material: Material) -> dict[str, Any]:
+def spread(dev: Sequence[Example], count: int) -> Sequence[Example]:
+    """At most `count` rows, evenly spread."""
+    return dev[:: max(1, len(dev) // count)][:count]
+
+
+def scored(system: System, rows: Sequence[Example], material: Material) -> dict[str, Any]:
+    """The mean of the task's metric (0..1) over `rows`, what cannot be graded earning nothing,
+    and the mean tokens of a prompt."""
     by_id = {example.question.id: example for example in rows}
     credits, tokens = [], []
     for answer in system.answer([example.question for example in rows]):

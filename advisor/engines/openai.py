@@ -214,7 +214,7 @@ class Endpoint:
         except openai.APIStatusError as error:
             raise Unanswered(f"HTTP {error.status_code}: {_shown(error.message)}",
                              refused=error.status_code < 500) from error
-        except (openai.APIError, ValueError) as error:
+        except (openai.APIError, ValueError, RecursionError) as error:
             raise Unanswered(f"its response cannot be read: {_shown(str(error))}",
                              tries=1) from error
 
@@ -245,6 +245,8 @@ class Endpoint:
     def _client(self) -> Any:
         try:
             import openai
+
+            from advisor.engines import deadline
         except ModuleNotFoundError as missing:
             raise AdvisorError(
                 f"endpoint {self.name!r} needs {missing.name}, which is not installed",
@@ -265,6 +267,9 @@ class Endpoint:
             project="",
             timeout=self.given.timeout_seconds,
             max_retries=self.given.retries,
+            http_client=openai.DefaultHttpxClient(
+                timeout=self.given.timeout_seconds,
+                event_hooks=deadline.hooks(self.given.timeout_seconds)),
         )
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from advisor.config import BaseWeights, Recipe, TunedWeights
+from advisor.config import BaseWeights, EndpointWeights, Recipe, TunedWeights
+from advisor.config.weights import WeightsSpec
 from advisor.contenders.composed import Composed
-from advisor.contenders.recipe import fits, prepare
+from advisor.contenders.recipe import prepare
 from advisor.contenders.tuning import teaching
 from advisor.contenders.tuning.lessons import course
 from advisor.core import Example, Usage
@@ -29,7 +30,7 @@ from advisor.forecast.figures import Forecast, Planned, usd_per_1k
 from advisor.measures import owntext, retention
 from advisor.measures.cost import SECONDS_PER_HOUR
 from advisor.measures.owntext import OwnText
-from advisor.runner.plan import Plan
+from advisor.runner.plan import Plan, misfit
 
 SMALL, LARGE = 6, 24  # rows of the two batches
 BATCH = 64  # rows that the engine decodes at once
@@ -57,15 +58,18 @@ class Answering:
 def forecast(plan: Plan, tell: Callable[[str], None]) -> Planned:
     """Every contender of the plan that fits the task. Takes a fraction of the run itself.
 
-    `tell` hears what is being probed, and who is left out and why: what could not be prepared
-    in the run either.
+    `tell` hears what is being probed, and who is left out and why: what could not take part in
+    the run either.
     """
     started = time.perf_counter()
     engine = plan.tools.engine
     engine.context_length  # noqa: B018 - reads the weights, which is no contender's time
     loading = time.perf_counter() - started
-    entered = {name: recipe for name, recipe in plan.recipes.items()
-               if not fits(recipe, plan.task.material)}
+    why = {name: misfit(recipe, plan) for name, recipe in plan.recipes.items()}
+    entered = {name: recipe for name, recipe in plan.recipes.items() if not why[name]}
+    for name, reason in why.items():
+        if reason:
+            tell(f"{name}, left out: {reason}")
     remembered = 0.0
     if any(isinstance(recipe.weights, TunedWeights) for recipe in entered.values()):
         tell("retention")
@@ -96,10 +100,11 @@ def _untuned(name: str, recipe: Recipe, plan: Plan, folder: Path) -> Forecast:
     started = time.perf_counter()
     made = prepare(recipe, plan.task.material, tools=plan.tools, workdir=folder, seed=plan.seed)
     preparing = time.perf_counter() - started
-    if made.engine is None:  # the floor: no model, no time worth a figure
+    if recipe.prompt.kind == "none":  # the floor: no model, no time worth a figure
         return _figures(name, plan, Answering(0.0, 0.0, 0.0, 0.0, 0.0))
     memory.reset_peak()
-    rows = _spread(plan.task.material.dev, LARGE)
+    # What is paid for, or not ours, is asked little.
+    rows = _spread(plan.task.material.dev, LARGE if made.engine else SMALL)
     used: list[Usage] = []
 
     def ask(some: Sequence[Example]) -> None:
@@ -112,7 +117,20 @@ def _untuned(name: str, recipe: Recipe, plan: Plan, folder: Path) -> Forecast:
     count = max(1, len(used))
     answering = replace(answering, tokens_in=sum(one.tokens_in for one in used) / count,
                         tokens_out=sum(one.tokens_out for one in used) / count)
-    return _figures(name, plan, answering, prepare_seconds=preparing, peak=memory.peak_mib())
+    peak = memory.peak_mib() if made.engine else math.nan
+    found = _figures(name, plan, answering, prepare_seconds=preparing, peak=peak)
+    return _priced(found, recipe.weights, plan)
+
+
+def _priced(found: Forecast, weights: WeightsSpec, plan: Plan) -> Forecast:
+    """The figures of an endpoint's contender at the price of its tokens."""
+    if not isinstance(weights, EndpointWeights):
+        return found
+    given = plan.settings.endpoints[weights.name]
+    usd = (found.tokens_in * given.usd_per_million_in
+           + found.tokens_out * given.usd_per_million_out) / 1e6
+    calls = len(plan.task.test) + plan.settings.latency_probe
+    return replace(found, run_usd=usd * calls, usd_per_1k=usd * 1000)
 
 
 def _tuned(
@@ -135,12 +153,16 @@ def _tuned(
     answering = _answering(engine, bare, plan)
     tuning, tokens = learning.all(spec, lessons)
     more, read = _stages(spec, plan, learning, lessons, answering)
+    paid = 0.0
     if spec.teacher is not None:
         taught = foresee(f"teacher of {name}", spec.teacher.recipe, plan, 0.0)
         asked = len(teaching.questions(material, spec.teacher))
         more += taught.prepare_seconds + taught.seconds_per_call * asked
-    return _figures(name, plan, answering, prepare_seconds=reading + tuning + writing + more,
-                    shared=writing, trained=tokens + read, remembered=remembered, peak=peak)
+        if isinstance(spec.teacher.recipe.weights, EndpointWeights):
+            paid = taught.usd_per_1k * asked / 1000
+    found = _figures(name, plan, answering, prepare_seconds=reading + tuning + writing + more,
+                     shared=writing, trained=tokens + read, remembered=remembered, peak=peak)
+    return replace(found, run_usd=found.run_usd + paid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +230,7 @@ def _stages(
         # The model it starts from reads every pair once more.
         seconds += learning.once + learning.each * read * (1 + FORWARD)
         seconds += answering.seconds(drawn) if drawn else 0.0
+        seconds += 2 * answering.seconds(min(spec.prefer.rows, len(material.dev)))
     return seconds, tokens
 
 

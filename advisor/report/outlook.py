@@ -118,6 +118,10 @@ def _effects(report: Report) -> list[Sheet]:
     )
     lede = (f"Every combination of the factors answered the same {seen.rows} rows. Alone: added "
             "to the plain prompt. On average: over every combination of the others.")
+    without = report.run.get("factorial_without")
+    if isinstance(without, Mapping) and without:
+        lede += " Left out: " + "; ".join(f"{words(str(factor))} ({reason})"
+                                          for factor, reason in without.items()) + "."
     both = ("Two factors added to the plain prompt. Beyond: what both add less what each adds "
             "alone; below 0 they do the same work.")
     return [

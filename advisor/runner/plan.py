@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from advisor import __version__
-from advisor.config import Recipe, Settings
+from advisor.config import EndpointWeights, Recipe, Settings, TunedWeights
 from advisor.contenders.composed import Tools
+from advisor.contenders.recipe import fits
 from advisor.core import Task
 from advisor.data.digest import digest
 from advisor.data.versions import Version
@@ -44,6 +45,8 @@ class Plan:
     seeds: int = 1
     # The factors of contenders that are cells of a factorial.
     cells: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # Factors that the task has nothing for, and why.
+    without: Mapping[str, str] = field(default_factory=dict)
     # Stages by content key, shared by the plans of one command: the base model's
     # retention is the same for every task.
     shared: MutableMapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -94,6 +97,22 @@ class Watch(Protocol):
     def finish(self, contender: str, note: str) -> None: ...
 
 
+def misfit(recipe: Recipe, plan: Plan) -> str:
+    """Why the contender does not take part, or an empty string."""
+    allowed = plan.task.context.residency
+    if isinstance(recipe.weights, EndpointWeights):
+        given = plan.settings.endpoints.get(recipe.weights.name)
+        if given is None:
+            return f"advisor.yaml has no endpoint {recipe.weights.name!r}"
+        if allowed not in ("any", given.residency):
+            return (f"the task's data may be processed {allowed} only, endpoint "
+                    f"{recipe.weights.name} is {given.residency}")
+    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
+    if teacher and (why := misfit(teacher.recipe, plan)):
+        return f"its teacher cannot take part: {why}"
+    return fits(recipe, plan.task.material)
+
+
 def recipe_digest(recipe: Recipe) -> str:
     """The recipe's identity: its full content, defaults included, without its name."""
     return digest(recipe.model_dump(mode="json"))
@@ -127,6 +146,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         },
         **({"factorial": {name: list(on) for name, on in plan.cells.items()}}
            if plan.cells else {}),
+        **({"factorial_without": dict(plan.without)} if plan.without else {}),
         "retention": {suite.name: suite.digest for suite in plan.suites},
         "policy": asdict(plan.policy),
         "settings": plan.settings.model_dump(mode="json"),

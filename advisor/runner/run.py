@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from advisor import report
-from advisor.config import EndpointWeights, Recipe, TunedWeights
-from advisor.contenders.recipe import fits, varies
+from advisor.config import Recipe, TunedWeights
+from advisor.contenders.recipe import varies
 from advisor.decide import Case, conclude
 from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
@@ -27,7 +27,7 @@ from advisor.runner.fresh import changed_facts
 from advisor.runner.journal import Journal, JournalError, RunLock
 from advisor.runner.ledger import Ledger, keep
 from advisor.runner.limit import Limit
-from advisor.runner.plan import Plan, Watch, describe
+from advisor.runner.plan import Plan, Watch, describe, misfit
 from advisor.runner.registration import register
 from advisor.runner.stages import Stages
 from advisor.runner.trial import base_retention, folder_name, is_prepared, run_trial
@@ -64,7 +64,7 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
     _check_protected(plan)
     plan.folder.mkdir(parents=True, exist_ok=True)
     skipped = {name: reason for name, recipe in plan.recipes.items()
-               if (reason := _unfit(recipe, plan))}
+               if (reason := misfit(recipe, plan))}
     entered = {name: recipe for name, recipe in plan.recipes.items() if name not in skipped}
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
         registration = register(plan, journal)
@@ -120,22 +120,6 @@ def _seeds(plan: Plan, name: str) -> range:
 def _labels(plan: Plan, entered: Mapping[str, Recipe]) -> dict[str, Recipe]:
     return {folder_name(name, seed, plan): recipe
             for name, recipe in entered.items() for seed in _seeds(plan, name)}
-
-
-def _unfit(recipe: Recipe, plan: Plan) -> str:
-    """Why the contender does not take part, or an empty string."""
-    allowed = plan.task.context.residency
-    if isinstance(recipe.weights, EndpointWeights):
-        given = plan.settings.endpoints.get(recipe.weights.name)
-        if given is None:
-            return f"advisor.yaml has no endpoint {recipe.weights.name!r}"
-        if allowed not in ("any", given.residency):
-            return (f"the task's data may be processed {allowed} only, endpoint "
-                    f"{recipe.weights.name} is {given.residency}")
-    teacher = recipe.weights.teacher if isinstance(recipe.weights, TunedWeights) else None
-    if teacher and (why := _unfit(teacher.recipe, plan)):
-        return f"its teacher cannot take part: {why}"
-    return fits(recipe, plan.task.material)
 
 
 def _trials(

@@ -16,6 +16,7 @@ from typing import Any
 
 from advisor.config import DistilSpec, Recipe, TunedWeights
 from advisor.contenders.composed import Composed
+from advisor.contenders.search import scored, spread
 from advisor.contenders.tuning import pairs, teaching
 from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.lessons import course, lessons, read_with, texts
@@ -25,8 +26,8 @@ from advisor.engines.protocol import Course, Engine, Lesson, Local, Pair, Text
 from advisor.errors import AdvisorError
 from advisor.trial import PrepareCost
 
-# Makes the system of a teacher's recipe, and says what that cost.
-Teacher = Callable[[Recipe, Path], tuple[System, PrepareCost]]
+# Makes the system of a teacher's recipe, says what that cost, and whose answers they are.
+Teacher = Callable[[Recipe, Path], tuple[System, PrepareCost, str]]
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Stages:
         folder = self.workdir / "tuned"
         lesson_cost = self._tune(learnt, spec, folder, start)
         if spec.prefer is not None:
-            folder = self._preferred(spec, folder)
+            spec, folder = self._preferred(spec, folder)
         return Tuned(folder, self.base.with_weights(folder), spec, self._total(lesson_cost),
                      self.found)
 
@@ -71,12 +72,13 @@ class Stages:
         return Course(lessons(material.train, ask), lessons(material.dev, base.ask))
 
     def _taught(self, spec: DistilSpec, material: Material) -> tuple[Any, ...]:
-        teacher, cost = self.teacher(spec.recipe, self.workdir / "teacher")
+        teacher, cost, name = self.teacher(spec.recipe, self.workdir / "teacher")
         asked = teaching.questions(material, spec)
         if not asked:
             raise AdvisorError("the teacher has nothing to answer",
                                fix="add unlabelled.jsonl or train.jsonl to the task")
-        said = teaching.taught(teacher, asked, material)
+        notes = teaching.Notes(self.workdir / f"taught-{name[:16]}.jsonl")
+        said = teaching.taught(teacher, asked, material, notes)
         self.costs.append(replace(
             cost, seconds=cost.seconds + said.seconds, tokens_asked=said.tokens_in,
             tokens_taught=said.tokens_out,
@@ -120,7 +122,9 @@ class Stages:
         self.found["tuning"] = {"chosen": chosen, "by": "loss on dev", "tried": tried}
         return spec.model_copy(update={**chosen, "tune": None})
 
-    def _preferred(self, spec: TunedWeights, start: Path) -> Path:
+    def _preferred(self, spec: TunedWeights, start: Path) -> tuple[TunedWeights, Path]:
+        """Weights that learnt preferences too; those of `start`, and `spec` without, where they
+        do not answer dev better."""
         prefer = spec.prefer
         assert prefer is not None
         own = pairs.given(self.material, self.untuned, prefer) if self.material.preferences else \
@@ -131,10 +135,21 @@ class Stages:
             "batch_size": prefer.batch_size})
         folder = self.workdir / "preferred"
         cost = self._tune(own, stage, folder, start)
+        before, after = (self._on_dev(at, prefer.rows) for at in (start, folder))
         made = "preferences.jsonl" if self.material.preferences else "answers drawn on train"
-        self.found["prefer"] = {"pairs": len(own.train) + len(own.dev), "from": made,
-                                **_curves(cost)}
-        return folder
+        self.found["prefer"] = {
+            "pairs": len(own.train) + len(own.dev), "from": made,
+            "by": f"{self.material.primary} on dev", "without": before, "with": after,
+            "kept": after > before, **_curves(cost)}
+        if after > before:
+            return spec, folder
+        return spec.model_copy(update={"prefer": None}), start
+
+    def _on_dev(self, folder: Path, rows: int) -> float:
+        """What those weights earn on rows of dev, by the task's own metric."""
+        system = replace(self.untuned, speaker=Local(self.base.with_weights(folder)))
+        score: float = scored(system, spread(self.material.dev, rows), self.material)["score"]
+        return score
 
     def _tune(
         self, learnt: Course[Any], spec: TunedWeights, folder: Path, start: Path | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from advisor import stops
 from advisor.config import DistilSpec
-from advisor.core import Answer, Example, Material, Question, System
+from advisor.core import Answer, Example, Material, Question, System, Usage
 from advisor.errors import AdvisorError
 
 # A teacher that says nothing this often is no teacher.
@@ -26,6 +28,40 @@ class Taught:
     tokens_out: int
 
 
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a teacher has said, a line an answer, written as it comes: a preparation that ends
+    early (a spending limit, an endpoint that goes down, a kill) pays for none of it twice.
+
+    The file is one teacher's: whoever names it sees to that.
+    """
+
+    path: Path
+
+    def read(self) -> dict[str, Answer]:
+        """The answers by question id. A line that was cut off counts for nothing."""
+        if not self.path.is_file():
+            return {}
+        found = {}
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                stored = json.loads(line)
+                found[stored["id"]] = Answer(stored["id"], stored["text"], Usage(*stored["usage"]),
+                                             sources=tuple(stored["sources"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def keep(self, answer: Answer) -> None:
+        usage = answer.usage
+        line = json.dumps({"id": answer.question_id, "text": answer.text,
+                           "usage": [usage.tokens_in, usage.tokens_out, usage.seconds],
+                           "sources": answer.sources})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(f"\n{line}")  # begins the line: one before it may have been cut off
+
+
 def questions(material: Material, spec: DistilSpec) -> tuple[Question, ...]:
     """What the teacher is asked: the task's questions without labels, or those of train,
     whose labels are then not looked at."""
@@ -33,14 +69,23 @@ def questions(material: Material, spec: DistilSpec) -> tuple[Question, ...]:
     return known[: spec.rows]
 
 
-def taught(teacher: System, asked: Sequence[Question], material: Material) -> Taught:
-    """The teacher's answers as rows to learn.
+def taught(
+    teacher: System, asked: Sequence[Question], material: Material, notes: Notes
+) -> Taught:
+    """The teacher's answers as rows to learn; it is not asked what stands in `notes`.
 
     Raises AdvisorError when it answers too few of them.
     """
+    wanted = {question.id for question in asked}
+    said = {name: answer for name, answer in notes.read().items() if name in wanted}
+    earlier = sum(answer.usage.seconds for answer in said.values())
     started = time.perf_counter()
-    said = {answer.question_id: answer for answer in teacher.answer(asked)}
-    seconds = time.perf_counter() - started
+    if waiting := [question for question in asked if question.id not in said]:
+        for answer in teacher.answer(waiting):
+            said[answer.question_id] = answer
+            if not answer.failure:
+                notes.keep(answer)
+    seconds = time.perf_counter() - started + earlier
     rows, refused = [], list[Answer]()
     for question in asked:
         answer = said.get(question.id)
