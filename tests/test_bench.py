@@ -164,6 +164,16 @@ def test_a_missed_bar_is_named() -> None:
     assert table.judged(3.0, 1.8, 3) == "reached, at best too"
 
 
+def test_growth_that_is_faster_than_what_grows_is_named() -> None:
+    row = {"growth": "rows tuned on", "sizes": [8, 32], "seconds": [1.0, 5.0], "n": 3,
+           "doubling": doubling([8, 32], [1.0, 5.0]), "threads": 2, "commit": "0123456789",
+           "quick": False}
+    said = table.rendered(found(growth=[row, {**row, "doubling": 1.9}]))
+    assert "| rows tuned on | 8, 32 | 1.00, 5.00, 3 | 2.24 times: **missed** |" in said
+    assert "1.90 times: reached" in said
+    assert "At commit 0123456, threads: 2; twice the size" in said
+
+
 def test_a_broken_identity_is_named() -> None:
     row = {"identity": "scores are those of lm-eval", "of": 4, "same": 3, "largest": 0.01,
            "holds": False, "note": "", "commit": "0123456789", "quick": False}
