@@ -117,6 +117,10 @@ def test_what_a_peer_leaves_out_is_every_nth_of_the_items() -> None:
     assert works.part(list(range(3)), 1.0) == [0, 1, 2]
 
 
+def test_what_texts_begin_with_in_common_is_one_piece_of_work() -> None:
+    assert works.distinct([(1, 2, 3), (1, 2), (1, 4), (1, 2, 3), (5,)]) == 5
+
+
 @pytest.mark.parametrize("work", works.WORKS, ids=lambda work: work.name)
 def test_every_bar_has_its_peers_and_one_of_them_when_it_is_quick(work: works.Work) -> None:
     names, _, _ = table.BARS[work.name]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import itertools
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from functools import cache
@@ -169,6 +170,15 @@ def test_contexts_that_begin_alike_are_scored_behind_that_beginning():
 
 def test_an_empty_continuation_is_certain(engine):
     assert engine.score([((1, 2), ())]) == [(0.0, True)]
+
+
+def test_an_engine_goes_to_another_process_without_its_weights(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    pair = (engine.tokenize("The toll"), engine.tokenize(" is low"))
+    said = engine.score([pair])
+    sent = pickle.loads(pickle.dumps(engine))
+    assert sent.weights._model is None
+    assert (sent.digest, sent.score([pair])) == (engine.digest, said)
 
 
 # ------------------------------------------------------------------ generating
