@@ -174,6 +174,9 @@ class Silent:
     def finish(self, contender: str, note: str) -> None:
         self.finished[contender] = note
 
+    def beside(self) -> Silent:
+        return self
+
 
 def plan(
     task: Task, folder: Path, *, recipes: dict[str, Recipe], engine: FakeEngine | None = None

@@ -117,6 +117,10 @@ def test_what_a_peer_leaves_out_is_every_nth_of_the_items() -> None:
     assert works.part(list(range(3)), 1.0) == [0, 1, 2]
 
 
+def test_what_texts_begin_with_in_common_is_one_piece_of_work() -> None:
+    assert works.distinct([(1, 2, 3), (1, 2), (1, 4), (1, 2, 3), (5,)]) == 5
+
+
 @pytest.mark.parametrize("work", works.WORKS, ids=lambda work: work.name)
 def test_every_bar_has_its_peers_and_one_of_them_when_it_is_quick(work: works.Work) -> None:
     names, _, _ = table.BARS[work.name]
@@ -162,6 +166,16 @@ def test_a_missed_bar_is_named() -> None:
     assert table.judged(1.7, 1.8, 3) == "**missed**"
     assert table.judged(1.8, 1.8, 3) == "reached"
     assert table.judged(3.0, 1.8, 3) == "reached, at best too"
+
+
+def test_growth_that_is_faster_than_what_grows_is_named() -> None:
+    row = {"growth": "rows tuned on", "sizes": [8, 32], "seconds": [1.0, 5.0], "n": 3,
+           "doubling": doubling([8, 32], [1.0, 5.0]), "threads": 2, "commit": "0123456789",
+           "quick": False}
+    said = table.rendered(found(growth=[row, {**row, "doubling": 1.9}]))
+    assert "| rows tuned on | 8, 32 | 1.00, 5.00, 3 | 2.24 times: **missed** |" in said
+    assert "1.90 times: reached" in said
+    assert "At commit 0123456, threads: 2; twice the size" in said
 
 
 def test_a_broken_identity_is_named() -> None:

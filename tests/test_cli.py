@@ -18,6 +18,7 @@ from material import BASELINES, RECIPES, ROOT, tiny_model, write_task
 from advisor.cli import VERBS, main
 from advisor.cli.schema import MODELS
 from advisor.config import Recipe, Settings, Strict, TaskFile
+from advisor.runner.ahead import cores
 from advisor.runner.journal import RunLock
 from advisor.yamlfiles import load
 
@@ -168,12 +169,25 @@ def test_bad_settings_are_told_with_their_line(workspace, capsys):
 
 
 @pytest.mark.parametrize(("option", "value"), [("--limit", "0"), ("--limit", "-1"),
-                                               ("--seed", "-1")])
+                                               ("--seed", "-1"), ("--jobs", "0"),
+                                               ("--jobs", "4096")])
 @pytest.mark.usefixtures("workspace")
 def test_a_number_out_of_range_is_refused(capsys, option, value):
     said = refused(capsys, "run", "tolls", option, value, *FAKE)
     assert option.removeprefix("--") in said
     assert value in said
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_time_limit_is_kept_by_one_process_only(capsys):
+    said = refused(capsys, "run", "tolls", "--jobs", "2", "--time-limit", "30m", *FAKE)
+    assert "--jobs and --time-limit: " in said
+
+
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_two_processes_measure_what_the_command_line_plans(workspace):
+    assert fake_run("--jobs", "2") == 0
+    assert (workspace / "reports" / "tolls-fake" / "winner" / "manifest.json").is_file()
 
 
 def test_bad_rows_of_a_task_are_told_together_with_their_lines(workspace, capsys):

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import itertools
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from functools import cache
@@ -98,28 +99,48 @@ def test_positions_do_not_depend_on_the_company():
     assert among.positions[0, -3:].tolist() == alone.positions[0].tolist() == [0, 1, 2]
 
 
-def test_continuations_of_one_context_share_a_tree():
-    pairs = [((1, 2), (3, 4)), ((9,), (8,)), ((1, 2), (5,))]
-    trees = scoring._trees(pairs, 100)
-    assert [(tree.context, tree.branches) for tree in trees] == [
-        ((9,), ((1, (8,)),)), ((1, 2), ((0, (3, 4)), (2, (5,))))
-    ]
-    assert [tree.width for tree in trees] == [1, 3]
+def rows_of(pairs: list[tuple[tuple[int, ...], tuple[int, ...]]], context: int = 4000) -> Any:
+    return scoring._rows(scoring._requests(pairs, context))
 
 
-def test_a_tree_never_outgrows_the_context_and_loses_no_request():
-    pairs = [((1, 2, 3), (4,) * size) for size in (1, 5, 6, 2, 7)]
-    trees = scoring._trees(pairs, 10)
-    assert len(trees) > 1
-    assert all(tree.width <= 10 for tree in trees)
-    assert sorted(index for tree in trees for index, _ in tree.branches) == [0, 1, 2, 3, 4]
+def test_requests_that_begin_alike_are_fed_what_they_share_once():
+    [row] = rows_of([((1, 2), (3, 4, 5)), ((9,), (8,)), ((1, 2), (3, 6, 7)), ((1, 2), (5,))])
+    assert row.ids == [1, 2, 3, 4, 6, 9]
+    assert row.positions == [0, 1, 2, 3, 3, 0]
+    assert row.parents == [-1, 0, 1, 2, 2, -1]
+    columns = {one.index: found for one, found in zip(row.requests, row.columns, strict=True)}
+    assert columns == {0: [1, 2, 3], 1: [5], 2: [1, 2, 4], 3: [1]}
 
 
-def test_passes_keep_every_tree_in_the_order_of_width():
-    trees = scoring._trees([((n,) * n, (1,)) for n in (700, 3, 900, 40)], 2000)
-    passes = list(scoring._passes(trees))
-    assert [tree.width for batch in passes for tree in batch] == [3, 40, 700, 900]
-    assert all(max(t.width for t in batch) * len(batch) <= scoring.TOKENS_PER_PASS
+def test_a_token_sees_itself_and_those_that_stand_before_it_in_its_own_text():
+    rows = rows_of([((1, 2), (3, 4)), ((1, 5), (6,))])
+    batch = scoring._batch(rows, 10, CPU)
+    assert batch.ids.tolist() == [[1, 2, 3, 5]]
+    assert batch.positions.tolist() == [[10, 11, 12, 11]]
+    assert batch.mask[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0],
+                                               [1, 0, 0, 1]]
+
+
+def test_rows_are_filled_to_their_width_and_wider_only_by_what_shares_more_than_it_adds():
+    apart = [((n,) * 60, (1,)) for n in range(2, 7)]
+    assert [len(row.ids) for row in rows_of(apart)] == [60, 120, 120]
+    long = tuple(range(500))
+    answers = [(long, (1000 + n, 1)) for n in range(30)]
+    assert [len(row.ids) for row in rows_of([*answers, ((7,) * 100, (1,))])] == [100, 530]
+
+
+def test_no_request_is_lost_and_a_long_context_leaves_room_for_its_continuation():
+    pairs = [((1, 2, 3), (4,) * size) for size in (1, 5, 6, 2, 7, 9)]
+    rows = rows_of(pairs, 10)
+    assert sorted(one.index for row in rows for one in row.requests) == list(range(6))
+    assert max(len(one.fed) for row in rows for one in row.requests) == 10
+
+
+def test_passes_keep_every_row_in_the_order_of_width():
+    rows = rows_of([((n,) * n, (1,)) for n in (700, 300, 900, 400)])
+    passes = list(scoring._passes(rows))
+    assert [len(row.ids) for batch in passes for row in batch] == [300, 400, 700, 900]
+    assert all(max(len(row.ids) for row in batch) * len(batch) <= scoring.TOKENS_PER_PASS
                for batch in passes)
 
 
@@ -140,15 +161,24 @@ def test_nothing_is_shared_where_a_model_keeps_its_own_attention(monkeypatch):
 def test_contexts_that_begin_alike_are_scored_behind_that_beginning():
     shots = tuple(range(100, 100 + scoring.BEGINNING))
     pairs = [((*shots, 1, 2, 3), (9,)), ((5,), (6,)), ((*shots, 1, 4), (8,)), ((*shots, 7), (8,))]
-    families = list(scoring._families(Plain(), scoring._trees(pairs, 200)))
+    families = list(scoring._families(Plain(), scoring._requests(pairs, 200)))
     assert [beginning for beginning, _ in families] == [shots, ()]
-    assert [[tree.context for tree in trees] for _, trees in families] == [
-        [(7,), (1, 4), (1, 2, 3)], [(5,)]
+    assert [[one.context for one in requests] for _, requests in families] == [
+        [(1, 2, 3), (1, 4), (7,)], [(5,)]
     ]
 
 
 def test_an_empty_continuation_is_certain(engine):
     assert engine.score([((1, 2), ())]) == [(0.0, True)]
+
+
+def test_an_engine_goes_to_another_process_without_its_weights(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    pair = (engine.tokenize("The toll"), engine.tokenize(" is low"))
+    said = engine.score([pair])
+    sent = pickle.loads(pickle.dumps(engine))
+    assert sent.weights._model is None
+    assert (sent.digest, sent.score([pair])) == (engine.digest, said)
 
 
 # ------------------------------------------------------------------ generating

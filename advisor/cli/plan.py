@@ -64,7 +64,8 @@ def execute(options: argparse.Namespace) -> int:
 def _forecast(
     workspace: Workspace, folder: Path, run: Path, options: argparse.Namespace
 ) -> Planned:
-    from advisor.cli.tools import fake, quiet, real
+    from advisor.cli.tools import fake, real
+    from advisor.engines.silence import quiet
 
     quiet()
     from advisor.forecast.probe import forecast

@@ -18,6 +18,45 @@ WEIGHTS = {"preparing": 1.0, "tuning": 14.0, "answering": 6.0, "forgetting": 4.0
 
 
 @dataclass(slots=True)
+class Lane:
+    """What one process is at: (contender, stage), and how far it is."""
+
+    drawn: Drawn
+    current: tuple[str, str] = ("", "")
+    total: int = 1
+    at: int = 0
+
+    def begin(self, contenders: Mapping[str, Recipe], rows: int) -> None:
+        self.drawn.begin(contenders, rows)
+
+    def stage(self, contender: str, stage: str, total: int) -> None:
+        for lane in self.drawn.lanes():
+            if lane is self or lane.current == (contender, stage):
+                lane.close()
+        self.current, self.total, self.at = (contender, stage), max(1, total), 0
+        self.drawn.draw()
+
+    def advance(self, amount: int = 1) -> None:
+        self.at += amount
+        self.drawn.draw()
+
+    def finish(self, contender: str, note: str) -> None:
+        self.drawn.finish(contender, note)
+
+    def beside(self) -> Lane:
+        return self.drawn.beside()
+
+    def close(self) -> None:
+        self.drawn.done += self.drawn.planned.pop(self.current, 0.0)
+        self.current = ("", "")
+
+    @property
+    def here(self) -> float:
+        """How much of what is planned for the stage is done."""
+        return self.drawn.planned.get(self.current, 0.0) * min(1.0, self.at / self.total)
+
+
+@dataclass(slots=True)
 class Drawn:
     """Draws on a console, or prints a line a contender when `bar` is None."""
 
@@ -28,12 +67,13 @@ class Drawn:
     started: float = field(default_factory=time.perf_counter)
     planned: dict[tuple[str, str], float] = field(default_factory=dict)
     done: float = 0.0
-    fresh: float = 0.0
-    current: tuple[str, str] = ("", "")
-    total: int = 1
-    at: int = 0
-    number: int = 0
+    own: Lane = field(init=False)
+    others: list[Lane] = field(default_factory=list)
+    through: set[str] = field(default_factory=set)
     count: int = 0
+
+    def __post_init__(self) -> None:
+        self.own = Lane(self)
 
     def begin(self, contenders: Mapping[str, Recipe], rows: int) -> None:
         self.count = len(contenders)
@@ -47,45 +87,58 @@ class Drawn:
                 self.planned["base", "forgetting"] = WEIGHTS["forgetting"]
 
     def stage(self, contender: str, stage: str, total: int) -> None:
-        self._close()
-        self.current, self.total, self.at = (contender, stage), max(1, total), 0
-        self._draw()
+        self.own.stage(contender, stage, total)
 
     def advance(self, amount: int = 1) -> None:
-        self.at += amount
-        self._draw()
+        self.own.advance(amount)
+
+    def beside(self) -> Lane:
+        self.others.append(Lane(self))
+        return self.others[-1]
 
     def finish(self, contender: str, note: str) -> None:
-        self._close()
+        for lane in self.lanes():
+            if lane is self.own or lane.current[0] == contender:
+                lane.close()
         for stage in ("preparing", "answering", "forgetting"):
             self.planned.pop((contender, stage), None)
-        self.number += 1
+        self.through.add(contender)
         spent = time.perf_counter() - self.started
         self.console.print(
-            f"{self.task}: {contender} {note} ({self.number} of {self.count}, "
+            f"{self.task}: {contender} {note} ({len(self.through)} of {self.count}, "
             f"{spent:.0f} s so far, {self._left()})", markup=False,
         )
 
-    def _close(self) -> None:
-        self.done += self.planned.pop(self.current, 0.0)
-        self.current = ("", "")
+    def lanes(self) -> list[Lane]:
+        return [self.own, *self.others]
 
     def _left(self) -> str:
-        here = self.planned.get(self.current, 0.0) * min(1.0, self.at / self.total)
-        done = self.done + here
+        done = self.done + sum(lane.here for lane in self.lanes())
         spent = time.perf_counter() - self.started
         if spent < 10 or done <= 0:
             return "time left: measuring"
-        left = spent * (sum(self.planned.values()) - here) / done
+        left = spent * self._rest() / done
         return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
 
-    def _draw(self) -> None:
+    def _rest(self) -> float:
+        """What is still planned; of processes side by side, the one with most to do counts."""
+        rest = dict[str, float]()
+        for (contender, _), weight in self.planned.items():
+            rest[contender] = rest.get(contender, 0.0) + weight
+        for lane in self.lanes():
+            rest[lane.current[0]] = rest.get(lane.current[0], 0.0) - lane.here
+        longest = max(rest.values(), default=0.0)
+        return max(sum(rest.values()), longest * len(self.others))
+
+    def draw(self) -> None:
         if self.bar is None or self.line is None:
             return
-        contender, stage = self.current
+        busy = [lane for lane in self.lanes() if any(lane.current)]
+        what = ", ".join(" ".join(lane.current) for lane in busy)
         self.bar.update(
-            self.line, total=self.total, completed=self.at,
-            description=f"{self.task}: {contender} {stage}", left=self._left(),
+            self.line, total=sum(lane.total for lane in busy) or 1,
+            completed=sum(lane.at for lane in busy),
+            description=f"{self.task}: {what}", left=self._left(),
         )
 
 

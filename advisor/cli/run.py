@@ -31,6 +31,7 @@ from advisor.forecast.figures import FILE as PLAN
 from advisor.forecast.figures import summary
 from advisor.measures.retention import load_suites
 from advisor.report import Report, verdict_json
+from advisor.runner.ahead import cores
 from advisor.runner.limit import Limit
 from advisor.runner.plan import Plan
 from advisor.runner.run import Finished, run
@@ -45,6 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     selection.arguments(parser)
     add("--time-limit", metavar="TIME", type=duration,
         help="30m, 2h or 90s, shared evenly by the tasks: who would not end in time is left out")
+    add("--jobs", type=int, default=1, metavar="N",
+        help="measure N contenders at the same time, each by a process with its own copy of the "
+             "model and its share of the cores (default: 1)")
     add("--limit", type=int, metavar="N",
         help="only the first N test rows; the run is marked as not final")
     add("--seed", type=int, help="default: seed of advisor.yaml")
@@ -69,6 +73,7 @@ def execute(options: argparse.Namespace) -> int:
     settings = _settings(workspace, options)
     # Everything a user may have got wrong is found before anything costs time.
     started = time.monotonic()
+    _check_jobs(options)
     recipes = selection.chosen(workspace, settings, options)
     folders = [workspace.task_folder(name) for name in options.tasks]
     tasks = [load_task(folder, limit=options.limit) for folder in folders]
@@ -97,7 +102,7 @@ def execute(options: argparse.Namespace) -> int:
         limit = Limit(until) if options.time_limit else None
         try:
             with progress(console, live=not options.no_input, task=plan.task.name) as watch:
-                finished.append((plan, run(plan, watch, limit)))
+                finished.append((plan, run(plan, watch, limit, jobs=options.jobs)))
         except KeyboardInterrupt:
             console.print("\ninterrupted; every answer so far is kept. To continue:")
             command = shlex.join(["advisor", *sys.argv[1:]])
@@ -107,6 +112,17 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(plan, done) for plan, done in finished], indent=2))
     return 1 if any(done.failed for _, done in finished) else 0
+
+
+def _check_jobs(options: argparse.Namespace) -> None:
+    if options.jobs > 1 and options.time_limit:
+        raise AdvisorError(
+            "--jobs and --time-limit: what a contender would take is foreseen for one at a time",
+            fix="drop one of the two",
+        )
+    if not 1 <= options.jobs <= cores():
+        raise AdvisorError(f"jobs: expected 1 to {cores()}, the cores there are, found "
+                           f"{options.jobs}", fix="--jobs 1")
 
 
 def _need_tuned(plan: Plan) -> None:

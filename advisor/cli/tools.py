@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +12,7 @@ from advisor.core import System
 from advisor.engines.fake import FakeEngine
 from advisor.engines.openai import Endpoint, endpoint
 from advisor.engines.rerankers import FakeReranker
+from advisor.engines.silence import quiet
 from advisor.errors import AdvisorError
 from advisor.ship.elsewhere import check_here
 from advisor.workspace import Workspace
@@ -24,7 +22,11 @@ def fake() -> Tools:
     """The shipped deterministic stand-ins; never for a claim."""
     from advisor.engines.embedders import FakeEmbedder
 
-    return Tools(FakeEngine(), FakeEmbedder(), reranker=lambda _: FakeReranker())
+    return Tools(FakeEngine(), FakeEmbedder(), reranker=_fake_reranker)
+
+
+def _fake_reranker(_: str) -> FakeReranker:
+    return FakeReranker()
 
 
 def real(model: str, embedder: str, *, precision: str) -> Tools:
@@ -137,16 +139,3 @@ def _beside_endpoint(manifest: Mapping[str, Any], path: Path) -> Tools:
     if found.digest != manifest["embedder"]["digest"]:
         raise _another("embedder", found.digest, manifest["embedder"]["digest"], path)
     return replace(tools, embedder=found)
-
-
-def quiet() -> None:
-    """Keep the libraries' own progress bars and notices out of our output."""
-    for name in ("TOKENIZERS_PARALLELISM", "TRANSFORMERS_NO_ADVISORY_WARNINGS"):
-        os.environ.setdefault(name, "false" if name.startswith("TOK") else "1")
-    for bars in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS",
-                 "TQDM_DISABLE"):
-        os.environ.setdefault(bars, "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    warnings.filterwarnings("ignore", module=r"(transformers|peft|bitsandbytes|lm_eval|torch)\b")
-    for library in ("transformers", "peft", "bitsandbytes", "sentence_transformers", "datasets"):
-        logging.getLogger(library).setLevel(logging.ERROR)

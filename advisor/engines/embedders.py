@@ -36,6 +36,10 @@ class SentenceEmbedder:
 
     files: ModelFiles
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads its copy anew."""
+        return SentenceEmbedder, (self.files,)
+
     @property
     def name(self) -> str:
         return self.files.name

@@ -1,8 +1,9 @@
 """Log-likelihoods of continuations, computed in single precision.
 
-Continuations of one context share its computation: a row is `context | c1 | c2 ...`
-and the attention mask lets every continuation see the context and itself only.
-Contexts that begin alike, as those of a few-shot suite do, share that beginning too.
+Requests that begin alike share that beginning: what is fed is written down as a tree, each
+token once, and the attention mask lets a token see its own ancestors only. So the answers to
+one question share the question, and questions that open with the same words those words.
+Contexts that share much, as those of a few-shot suite do, share it across all rows.
 Reduced precision flips 2-4% of argmaxes, which is as much as the forgetting that is
 to be measured, so weights kept in bfloat16 are widened (losslessly) while scoring.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from advisor.engines import layout, packing
@@ -23,20 +25,62 @@ from advisor.engines.protocol import TokenIds
 Pair = tuple[TokenIds, TokenIds]
 # The mask is rows x width x width; this bounds it and the activations.
 TOKENS_PER_PASS = 2048
+# Short requests fill a row up to this many tokens. In a wider one tokens share more, and look
+# at more that is masked (docs/performance.md has the figures).
+WIDTH = 128
 # Contexts are compared by this many first tokens; a shorter beginning is not worth a cache.
 BEGINNING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Tree:
-    """A context and, per continuation, the index of the request it answers."""
+class _Request:
+    """What is asked, and its place among the requests; `continuation` is not empty."""
 
+    index: int
     context: TokenIds
-    branches: tuple[tuple[int, TokenIds], ...]
+    continuation: TokenIds
 
     @property
-    def width(self) -> int:
-        return len(self.context) + sum(len(tokens) - 1 for _, tokens in self.branches)
+    def fed(self) -> TokenIds:
+        """The last token is predicted, never fed."""
+        return self.context + self.continuation[:-1]
+
+
+@dataclass(slots=True)
+class _Row:
+    """A tree of tokens, depth first: `parents` are columns, -1 where a text begins. `columns`
+    has for every request those whose logits predict its continuation."""
+
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    requests: list[_Request] = field(default_factory=list)
+    columns: list[list[int]] = field(default_factory=list)
+    path: list[int] = field(default_factory=list)
+
+    def shared(self, fed: TokenIds) -> int:
+        """How many tokens the last text of the row has in common with `fed`."""
+        pairs = zip(self.path, fed, strict=False)
+        return next((n for n, (column, token) in enumerate(pairs) if self.ids[column] != token),
+                    min(len(self.path), len(fed)))
+
+    def takes(self, fed: TokenIds) -> bool:
+        """Whether `fed` goes into this row: past the width of a row, only if it shares more
+        than it adds."""
+        shared = self.shared(fed)
+        added = len(fed) - shared
+        width = len(self.ids) + added
+        return width <= WIDTH or (added < shared and width <= TOKENS_PER_PASS + len(fed))
+
+    def add(self, request: _Request) -> None:
+        fed = request.fed
+        shared, end = self.shared(fed), len(self.ids)
+        self.path = self.path[:shared] + list(range(end, end + len(fed) - shared))
+        self.ids += fed[shared:]
+        self.positions += range(shared, len(fed))
+        self.parents += [-1, *self.path][shared : len(fed)]
+        self.requests.append(request)
+        self.columns.append(self.path[len(request.context) - 1 :])
 
 
 def score(model: Any, pairs: Sequence[Pair], *, context_length: int) -> list[tuple[float, bool]]:
@@ -44,10 +88,10 @@ def score(model: Any, pairs: Sequence[Pair], *, context_length: int) -> list[tup
     results: list[tuple[float, bool]] = [(0.0, True)] * len(pairs)
     # In this order: parameters made inside inference mode could not be tuned afterwards.
     with single_precision(model), torch.inference_mode():
-        for beginning, trees in _families(model, _trees(pairs, context_length)):
+        for beginning, requests in _families(model, _requests(pairs, context_length)):
             shared = layout.read(model, beginning)
-            for part in _passes(trees):
-                for index, result in _score_pass(model, part, shared):
+            for rows in _passes(_rows(requests)):
+                for index, result in _score_pass(model, rows, shared):
                     results[index] = result
     return results
 
@@ -79,113 +123,96 @@ def _wide(model: Any, rest: Sequence[torch.nn.Parameter]) -> Iterator[None]:
             linear.compute_dtype = torch.bfloat16
 
 
-def _trees(pairs: Sequence[Pair], context_length: int) -> list[_Tree]:
-    by_context: dict[TokenIds, list[tuple[int, TokenIds]]] = {}
+def _requests(pairs: Sequence[Pair], context_length: int) -> list[_Request]:
+    found = []
     for index, (context, continuation) in enumerate(pairs):
         if not continuation:
             continue  # nothing to say has probability 1
         # lm-eval's own rule: too long a context loses its beginning. The last token is
         # predicted but never fed, so one more than the model reads may stand in a row.
         room = context_length + 1 - len(continuation)
-        by_context.setdefault(context[-room:] if room > 0 else context[-1:], []).append(
-            (index, continuation)
-        )
-    trees = []
-    for context, branches in by_context.items():
-        room = max(1, context_length - len(context))
-        for part in _fit(branches, room):
-            trees.append(_Tree(context, tuple(part)))
-    return sorted(trees, key=lambda tree: tree.width)
-
-
-def _fit(
-    branches: list[tuple[int, TokenIds]], room: int
-) -> Iterator[list[tuple[int, TokenIds]]]:
-    part: list[tuple[int, TokenIds]] = []
-    used = 0
-    for branch in branches:
-        if part and used + len(branch[1]) > room:
-            yield part
-            part, used = [], 0
-        part.append(branch)
-        used += len(branch[1])
-    yield part
+        found.append(_Request(index, context[-room:] if room > 0 else context[-1:], continuation))
+    return found
 
 
 def _families(
-    model: Any, trees: Sequence[_Tree]
-) -> Iterator[tuple[TokenIds, list[_Tree]]]:
-    """Trees whose contexts begin alike, without that beginning; in order of width."""
-    alike: dict[TokenIds, list[_Tree]] = {}
-    for tree in trees:
-        alike.setdefault(tree.context[:BEGINNING], []).append(tree)
-    loners: list[_Tree] = []
+    model: Any, requests: Sequence[_Request]
+) -> Iterator[tuple[TokenIds, list[_Request]]]:
+    """Requests whose contexts begin alike, without that beginning; then all others."""
+    alike: dict[TokenIds, list[_Request]] = {}
+    for request in requests:
+        alike.setdefault(request.context[:BEGINNING], []).append(request)
+    loners: list[_Request] = []
     for family in alike.values():
-        length = layout.shareable(model, [tree.context for tree in family])
+        length = layout.shareable(model, list({request.context for request in family}))
         if length < BEGINNING:
             loners += family
             continue
         yield family[0].context[:length], [
-            _Tree(tree.context[length:], tree.branches) for tree in family
+            replace(request, context=request.context[length:]) for request in family
         ]
-    yield (), sorted(loners, key=lambda tree: tree.width)
+    yield (), loners
 
 
-def _passes(trees: list[_Tree]) -> Iterator[list[_Tree]]:
-    batch: list[_Tree] = []
-    for tree in trees:  # ascending width, so the newcomer sets the padded width
-        rows = len(batch) + 1
-        if batch and tree.width * rows > TOKENS_PER_PASS:
+def _rows(requests: Sequence[_Request]) -> list[_Row]:
+    """Rows of the requests, narrow ones first. In the order of their tokens, those that begin
+    alike are neighbours."""
+    rows: list[_Row] = []
+    for request in sorted(requests, key=lambda request: request.fed):
+        if not rows or not rows[-1].takes(request.fed):
+            rows.append(_Row())
+        rows[-1].add(request)
+    return sorted(rows, key=lambda row: len(row.ids))
+
+
+def _passes(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    batch: list[_Row] = []
+    for row in rows:  # ascending width, so the newcomer sets the padded width
+        if batch and len(row.ids) * (len(batch) + 1) > TOKENS_PER_PASS:
             yield batch
             batch = []
-        batch.append(tree)
+        batch.append(row)
     if batch:
         yield batch
 
 
 def _score_pass(
-    model: Any, trees: list[_Tree], beginning: Beginning
+    model: Any, rows: Sequence[_Row], beginning: Beginning
 ) -> Iterator[tuple[int, tuple[float, bool]]]:
-    """Score trees that stand behind `beginning`."""
-    width = max(tree.width for tree in trees)
-    ids = torch.zeros((len(trees), width), dtype=torch.long)
-    positions = torch.zeros((len(trees), width), dtype=torch.long)
-    visible = torch.eye(width, dtype=torch.bool).repeat(len(trees), 1, 1)
-    wanted: list[tuple[int, int, list[int], TokenIds]] = []  # request, row, columns, tokens
-    for row, tree in enumerate(trees):
-        for request, columns, tokens in _lay_out(tree, ids[row], positions[row], visible[row]):
-            wanted.append((request, row, columns, tokens))
-    batch = layout.Batch(ids.to(model.device), (positions + len(beginning)).to(model.device),
-                         visible[:, None].to(model.device))
-    hidden = layout.run(model, batch, beginning)
-    rows = [row for _, row, columns, _ in wanted for _ in columns]
-    columns_flat = [column for _, _, columns, _ in wanted for column in columns]
-    tokens_flat = torch.tensor([t for *_, tokens in wanted for t in tokens], device=hidden.device)
-    logits = layout.logits(model, hidden[rows, columns_flat])
-    chosen = logits.gather(1, tokens_flat[:, None])[:, 0] - logits.logsumexp(dim=-1)
-    greedy = logits.argmax(dim=-1) == tokens_flat
+    """Score rows that stand behind `beginning`."""
+    hidden = layout.run(model, _batch(rows, len(beginning), model.device), beginning)
+    # Requests that go on alike ask for the same logits: each position is taken once.
+    places: dict[tuple[int, int], int] = {}
+    wanted = [
+        (request, [places.setdefault((n, column), len(places)) for column in columns])
+        for n, row in enumerate(rows)
+        for request, columns in zip(row.requests, row.columns, strict=True)
+    ]
+    where = torch.tensor(list(places), device=hidden.device)
+    logits = layout.logits(model, hidden[where[:, 0], where[:, 1]])
+    asked = torch.tensor([place for _, found in wanted for place in found], device=hidden.device)
+    tokens = torch.tensor([token for request, _ in wanted for token in request.continuation],
+                          device=hidden.device)
+    chosen = (logits[asked, tokens] - logits.logsumexp(dim=-1)[asked]).double().cpu()
+    greedy = (logits.argmax(dim=-1)[asked] == tokens).cpu()
     start = 0
-    for request, _, columns, _ in wanted:
-        part = slice(start, start + len(columns))
-        yield request, (float(chosen[part].double().sum()), bool(greedy[part].all()))
-        start += len(columns)
+    for request, found in wanted:
+        part = slice(start, start + len(found))
+        yield request.index, (float(chosen[part].sum()), bool(greedy[part].all()))
+        start += len(found)
 
 
-def _lay_out(
-    tree: _Tree, ids: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor
-) -> Iterator[tuple[int, list[int], TokenIds]]:
-    """Fill one row; yields (request, columns whose logits predict it, its tokens)."""
-    length = len(tree.context)
-    ids[:length] = torch.tensor(tree.context)
-    positions[:length] = torch.arange(length)
-    visible[:length, :length] = torch.ones(length, length, dtype=torch.bool).tril()
-    column = length
-    for request, tokens in tree.branches:
-        fed = len(tokens) - 1  # the last token is predicted, never fed
-        here = slice(column, column + fed)
-        ids[here] = torch.tensor(tokens[:-1], dtype=torch.long)
-        positions[here] = torch.arange(length, length + fed)
-        visible[here, :length] = True
-        visible[here, here] = torch.ones(fed, fed, dtype=torch.bool).tril()
-        yield request, [length - 1, *range(column, column + fed)], tokens
-        column += fed
+def _batch(rows: Sequence[_Row], before: int, device: torch.device) -> layout.Batch:
+    """The rows padded on the right, `before` tokens behind the start."""
+    width = max(len(row.ids) for row in rows)
+    ids, positions = np.zeros((2, len(rows), width), dtype=np.int64)
+    visible = np.tile(np.eye(width, dtype=bool), (len(rows), 1, 1))
+    for n, row in enumerate(rows):
+        ids[n, : len(row.ids)] = row.ids
+        positions[n, : len(row.ids)] = row.positions
+        for column, parent in enumerate(row.parents):
+            if parent >= 0:  # what its parent sees, which stands before it
+                visible[n, column] |= visible[n, parent]
+    return layout.Batch(*(
+        torch.from_numpy(array).to(device) for array in (ids, positions + before, visible[:, None])
+    ))

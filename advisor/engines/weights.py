@@ -45,6 +45,10 @@ class Weights:
     _kept: attention.Beginning = layout.NOTHING
     _grammars: constraining.Grammars | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads its copy anew."""
+        return Weights, (self.files, self.dtype, self.scheme, self.tuned, self.whole)
+
     @property
     def model(self) -> Any:
         if self._model is None:

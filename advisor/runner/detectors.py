@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from advisor.data.digest import digest
+from advisor.locks import alone
 from advisor.measures import owntext, rewording
 from advisor.measures.owntext import OwnText
 from advisor.measures.retention import Suite
@@ -52,7 +53,8 @@ def _of_base(
     stage = base_key(plan).stage(kind)
     stored = journal.stage(stage)
     if stored is None:
-        stored = plan.shared[stage] if stage in plan.shared else make()
-        journal.put_stage(stage, short, stored, contender="base")
+        with alone(plan.folder / "base.lock"):  # where several processes need it, one makes it
+            stored = journal.stage(stage) or plan.shared.get(stage) or make()
+            journal.put_stage(stage, short, stored, contender="base")
     plan.shared[stage] = stored
     return stored

@@ -58,6 +58,9 @@ class Plan:
     leakage: bool = False
     # Whether tuned contenders are tuned on parts of the train rows as well.
     learning_curve: bool = False
+    # The part of the machine that this process has. What passes times this is machine time,
+    # which is what answers and preparations cost.
+    share: float = 1.0
 
     @property
     def policy(self) -> Policy:
@@ -95,6 +98,10 @@ class Watch(Protocol):
     def advance(self, amount: int = 1) -> None: ...
 
     def finish(self, contender: str, note: str) -> None: ...
+
+    def beside(self) -> Watch:
+        """Whom a process tells that works at the same time as others."""
+        ...
 
 
 def misfit(recipe: Recipe, plan: Plan) -> str:

@@ -247,6 +247,9 @@ class Mute:
 
     def finish(self, contender: str, note: str) -> None: ...
 
+    def beside(self) -> Mute:
+        return self
+
 
 def absent(run: Mapping[str, Any]) -> Tools:
     """The model and the embedder of a run by name and digest; neither can compute."""

@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from advisor.errors import AdvisorError, Busy, Unfit, did_you_mean
 from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
+from advisor.runner.ahead import Job, measure_ahead
 from advisor.runner.curves import with_learning
 from advisor.runner.detectors import base_reworded
 from advisor.runner.fresh import changed_facts
@@ -52,10 +53,11 @@ class Finished:
     without_curve: Mapping[str, str] = field(default_factory=dict)
 
 
-def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
+def run(plan: Plan, watch: Watch, limit: Limit | None = None, *, jobs: int = 1) -> Finished:
     """Measure what is not in the journal yet, decide, and write the run folder.
 
-    With a `limit`, contenders that would not end in time are left out.
+    With a `limit`, contenders that would not end in time are left out. With `jobs`, that many
+    processes measure contenders at the same time, each with its copy of the models.
 
     Raises AdvisorError when no contender could be measured, and Busy when another
     process works on the same folder. An interruption leaves a run that the same call
@@ -69,7 +71,12 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
     with RunLock(plan.folder), Journal(plan.folder / "journal.db") as journal:
         registration = register(plan, journal)
         watch.begin(_labels(plan, entered), len(plan.task.test))
-        trials, notes, failed, unfit = _trials(plan, entered, journal, watch, limit)
+        wanted = _wanted(plan, entered)
+        stages = Stages(plan, journal, watch)
+        died = measure_ahead(stages, wanted, jobs=jobs) if jobs > 1 else {}
+        left = [job for job in wanted if job.label not in died]
+        trials, notes, failed, unfit = _trials(plan, left, journal, watch, limit)
+        failed |= died
         skipped |= unfit
         if not trials:
             why = {**skipped, **failed}
@@ -80,7 +87,6 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None) -> Finished:
             )
         without = dict[str, str]()
         if plan.learning_curve:
-            stages = Stages(plan, journal, watch)
             trials, without = with_learning(trials, stages=stages, limit=limit)
         base = None
         if any(trial.retention is not None for trial in trials):
@@ -117,20 +123,23 @@ def _seeds(plan: Plan, name: str) -> range:
     return range(plan.seed, plan.seed + (plan.seeds if varies(plan.recipes[name]) else 1))
 
 
+def _wanted(plan: Plan, entered: Mapping[str, Recipe]) -> list[Job]:
+    return [Job(folder_name(name, seed, plan), name, seed)
+            for name in entered for seed in _seeds(plan, name)]
+
+
 def _labels(plan: Plan, entered: Mapping[str, Recipe]) -> dict[str, Recipe]:
-    return {folder_name(name, seed, plan): recipe
-            for name, recipe in entered.items() for seed in _seeds(plan, name)}
+    return {job.label: entered[job.name] for job in _wanted(plan, entered)}
 
 
 def _trials(
-    plan: Plan, entered: Mapping[str, Recipe], journal: Journal, watch: Watch,
+    plan: Plan, wanted: Sequence[Job], journal: Journal, watch: Watch,
     limit: Limit | None = None,
 ) -> tuple[tuple[Trial, ...], dict[str, Any], dict[str, str], dict[str, str]]:
     trials, notes, failed, unfit = list[Trial](), dict[str, Any](), {}, {}
-    wanted = [(name, recipe, seed) for name, recipe in entered.items()
-              for seed in _seeds(plan, name)]
-    for name, recipe, seed in wanted:
-        label = folder_name(name, seed, plan)
+    for job in wanted:
+        label, name, seed = job.label, job.name, job.seed
+        recipe = plan.recipes[name]
         try:
             late = "" if limit is None or is_prepared(name, recipe, seed, plan, journal) else \
                 limit.refuses(label, recipe, plan)

@@ -47,14 +47,14 @@ def run_trial(
     """
     key = unprepared(name, recipe, plan, seed=seed)
     folder = plan.folder / "contenders" / folder_name(name, seed, plan)
-    opened, prepared = _prepared(recipe, key, plan=plan, journal=journal, watch=watch)
+    stages = Stages(plan, journal, watch)
+    opened, made = prepared(recipe, key, stages=stages)
     # From here on the identity is that of the artefact itself: answers of an adapter
     # that was lost and trained anew are never mixed with the old one's.
     made_from = {"engine": key.engine, "material": key.material}
-    key = as_prepared(key, prepared["files"])
-    stages = Stages(plan, journal, watch)
-    settled = Recipe.model_validate(prepared["recipe"])
-    trial, others = trial_of(key, settled, opened, prepared["cost"], stages=stages)
+    key = as_prepared(key, made["files"])
+    settled = Recipe.model_validate(made["recipe"])
+    trial, others = trial_of(key, settled, opened, made["cost"], stages=stages)
     trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
     if isinstance(recipe.weights, TunedWeights):
         trial = replace(trial, retention=scored(key, opened, stages=stages))
@@ -62,10 +62,10 @@ def run_trial(
         trial = replace(trial, fresh=fresh.freshness(key, settled, opened, stages=stages))
     if seed == plan.seed and plan.leakage and trial.retention is not None:
         trial = replace(trial, leakage=leaks.leaks(key, settled, opened, stages=stages))
-    notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": prepared["files"],
+    notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": made["files"],
              "made_from": made_from, "busy_with_other_work": others}
-    if prepared["found"]:
-        notes["chosen_on_dev"] = prepared["found"]
+    if made["found"]:
+        notes["chosen_on_dev"] = made["found"]
     return trial, notes
 
 
@@ -176,9 +176,14 @@ def _cost(stored: Mapping[str, Any], recipe: Recipe) -> PrepareCost:
     return cost
 
 
-def _prepared(
-    recipe: Recipe, key: AnswerKey, *, plan: Plan, journal: Journal, watch: Watch
+def prepared(
+    recipe: Recipe, key: AnswerKey, *, stages: Stages
 ) -> tuple[Opened, Mapping[str, Any]]:
+    """The system on disk, made now if it is not there as it was, and what was noted of it.
+
+    `key` is its identity before it is prepared. Raises AdvisorError when it cannot be made.
+    """
+    plan, journal, watch = stages.plan, stages.journal, stages.watch
     folder = plan.folder / "contenders" / folder_name(key.contender, key.seed, plan)
     system_folder = folder / "system"
     stage = key.stage("prepare")
@@ -194,20 +199,20 @@ def _prepared(
     if system_folder.is_dir():
         system_folder.rename(earlier)
     system_folder.mkdir(parents=True)
-    started = time.perf_counter()
+    started, kept = time.perf_counter(), Kept(plan.folder / "tuned")
     made = prepare(
         recipe, material, tools=plan.tools, workdir=folder / "work", seed=key.seed,
-        earlier=earlier, kept=Kept(plan.folder / "tuned"),
+        earlier=earlier, kept=kept,
     )
     made.system.save(system_folder)
     shutil.rmtree(folder / "work", ignore_errors=True)
     shutil.rmtree(earlier, ignore_errors=True)
     files = digests(system_folder)
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
-    seconds = time.perf_counter() - started + made.cost.earlier_seconds
+    seconds = time.perf_counter() - started - kept.waited + made.cost.earlier_seconds
     tuning = made.cost.seconds + made.cost.earlier_seconds
-    cost = replace(made.cost, seconds=seconds, artefact_bytes=size, tuning_seconds=tuning,
-                   usd_paid=_paid(made.cost, recipe, plan))
+    cost = replace(made.cost, seconds=seconds * plan.share, artefact_bytes=size,
+                   tuning_seconds=tuning * plan.share, usd_paid=_paid(made.cost, recipe, plan))
     stored = {"files": files, "cost": asdict(cost), "found": dict(made.found),
               "recipe": made.recipe.model_dump(mode="json")}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)
@@ -233,6 +238,7 @@ def answers_of(
     if waiting:
         opened.warm = True
         for answer in opened.system.answer(waiting):
+            answer = _machine_time(answer, plan.share)
             journal.put(key, by_id[answer.question_id], answer)
             answers[answer.question_id] = answer
             watch.advance()
@@ -243,6 +249,10 @@ def answers_of(
             fix="a system must yield one Answer for each question",
         )
     return answers
+
+
+def _machine_time(answer: Answer, share: float) -> Answer:
+    return replace(answer, usage=replace(answer.usage, seconds=answer.usage.seconds * share))
 
 
 def retention_of(

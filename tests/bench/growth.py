@@ -3,13 +3,17 @@ many. Twice the rows may take at most twice the time."""
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
+
 from advisor.engines.transformers import TransformersEngine
+from advisor.runner.contention import watched
 from tests.bench import sides, works
 from tests.bench.timing import doubling
 
@@ -35,14 +39,17 @@ class Host(sides.Host):
         runs = [_work(what, engine, size) for size in sizes]
         runs[0]()  # warm
         taken: list[list[float]] = [[] for _ in sizes]
-        for _ in range(repeats):
-            for run, seconds in zip(runs, taken, strict=True):
-                started = time.perf_counter()
-                run()
-                seconds.append(time.perf_counter() - started)
+        with watched() as contention:
+            for _ in range(repeats):
+                for run, seconds in zip(runs, taken, strict=True):
+                    started = time.perf_counter()
+                    run()
+                    seconds.append(time.perf_counter() - started)
         middle = [statistics.median(seconds) for seconds in taken]
+        others = contention.others
         return {"growth": what, "sizes": sizes, "seconds": middle, "n": repeats,
-                "doubling": doubling(sizes, middle)}
+                "doubling": doubling(sizes, middle), "threads": torch.get_num_threads(),
+                "others_busy": None if math.isnan(others) else others}
 
 
 def _work(what: str, engine: TransformersEngine, size: int) -> Run:

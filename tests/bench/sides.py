@@ -69,7 +69,7 @@ class Host:
     def __init__(self) -> None:
         from transformers.utils import logging
 
-        from advisor.cli.tools import quiet
+        from advisor.engines.silence import quiet
 
         quiet()
         getLogger("lm_eval").setLevel(ERROR)

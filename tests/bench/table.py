@@ -17,6 +17,7 @@ BARS: dict[str, tuple[tuple[str, ...], float, float]] = {
     "LoRA tuning": (TRL, 3.3, 5),
 }
 HELD = 0.8  # of the tokens each second without a schema
+DOUBLING = 2.0  # times as long for twice as much, at most
 CEILING_BARS = {"LoRA tuning": (0.4, 0.6)}
 
 
@@ -46,11 +47,9 @@ def put(text: str, table: str) -> str:
 def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not rows:
         return
-    commits = sorted({_commit(row) for row in rows})
-    threads = sorted({str(row["threads"]) for row in rows})
     ceilings = sorted({row["ceiling_gflops"] for row in rows})
-    yield (f"At commit {', '.join(commits)}, threads: {', '.join(threads)}; ceilings of these "
-           f"works: {', '.join(f'{one:.0f}' for one in ceilings)} GFLOP/s.\n")
+    yield (f"{_where(rows)}; ceilings of these works: "
+           f"{', '.join(f'{one:.0f}' for one in ceilings)} GFLOP/s.\n")
     yield "| work | ours | peer [setting] | ratio (smallest to largest), n | of the ceiling | " \
           "peak MiB | outputs |"
     yield "|---|---|---|---|---|---|---|"
@@ -63,6 +62,12 @@ def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
                f"{row['ceiling_share_ours']:.0%}, {row['ceiling_share_peer']:.0%} | "
                f"{row['peak_mib_ours']:.0f}, {row['peak_mib_peer']:.0f} | "
                f"{row['agreement']} |")
+
+
+def _where(rows: Sequence[dict[str, Any]]) -> str:
+    commits = sorted({_commit(row) for row in rows})
+    threads = sorted({str(row["threads"]) for row in rows})
+    return f"At commit {', '.join(commits)}, threads: {', '.join(threads)}"
 
 
 def _commit(row: dict[str, Any]) -> str:
@@ -95,12 +100,15 @@ def judged(reached: float, least: float, best: float) -> str:
 def _growth(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if not rows:
         return
-    yield "| what grows | sizes | seconds | twice the size costs at most |"
+    yield f"{_where(rows)}; twice the size should take at most {DOUBLING:g} times as long.\n"
+    yield "| what grows | sizes | seconds, n | twice the size takes at most |"
     yield "|---|---|---|---|"
     for row in rows:
         sizes = ", ".join(str(size) for size in row["sizes"])
         seconds = ", ".join(f"{second:.2f}" for second in row["seconds"])
-        yield f"| {row['growth']} | {sizes} | {seconds} | {row['doubling']:.2f} times |"
+        held = "reached" if row["doubling"] <= DOUBLING else "**missed**"
+        yield (f"| {row['growth']} | {sizes} | {seconds}, {row['n']} | {row['doubling']:.2f} "
+               f"times: {held} |")
 
 
 def _held(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,13 +86,20 @@ def size(work: Work, reader: TransformersEngine, chosen: Sequence[Any]) -> tuple
         read = shared + sum(len(prompt) - shared + work.new - 1 for prompt in chosen)
         tokens = len(chosen) * work.new
         return tokens, weights.reading(read, tokens)
-    # The shots once, every question once, every answer but its last token.
-    contexts = [reader.tokenize(question[0][0]) for question in chosen]
-    shared = layout.shared_prefix(contexts)
-    predicted = sum(len(reader.tokenize(answer)) for asked in chosen for _, answer in asked)
-    read = shared + sum(len(context) - shared for context in contexts)
-    read += predicted - sum(map(len, chosen))
-    return len(chosen), weights.reading(read, predicted)
+    # What texts begin with in common once; the last token of an answer is never read.
+    pairs = [(reader.tokenize(context), reader.tokenize(answer))
+             for asked in chosen for context, answer in asked]
+    read = distinct([(context + answer)[:-1] for context, answer in pairs])
+    predicted = {context + answer[:n] for context, answer in pairs for n in range(len(answer))}
+    return len(chosen), weights.reading(read, len(predicted))
+
+
+def distinct(texts: Sequence[Ids]) -> int:
+    """How many tokens are left where those that begin alike share what they begin with."""
+    ordered = sorted(texts)
+    shared = (takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+              for one, other in pairwise(ordered))
+    return sum(map(len, ordered)) - sum(len(list(same)) for same in shared)
 
 
 def agreement(work: Work, ours: Sequence[Any], theirs: Sequence[Any]) -> str:

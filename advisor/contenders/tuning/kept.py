@@ -10,23 +10,35 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from advisor.engines.models import file_digest
+from advisor.locks import alone
 from advisor.trial import PrepareCost
 
 ABOUT = "tuning.json"
 WEIGHTS = "weights"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
-    """A folder of tunings by name."""
+    """A folder of tunings by name; `waited` are the seconds lost to other processes."""
 
     folder: Path
+    waited: float = 0.0
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """While one process looks for these weights and makes them, others wait."""
+        began = time.perf_counter()
+        with alone(self.folder / f"{name[:32]}.lock"):
+            self.waited += time.perf_counter() - began
+            yield
 
     def take(self, name: str, target: Path) -> PrepareCost | None:
         """Copy the weights of that name to `target`; None if they are not here, or are not what

@@ -9,6 +9,7 @@ the train rows are options.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -163,11 +164,12 @@ class Stages:
         name = digest([self.base.digest, spec.model_dump(mode="json"), self.seed, learnt,
                        self.names[start] if start else ""])
         self.names[folder] = name
-        cost = self.kept.take(name, folder) if self.kept else None
-        if cost is None:
-            cost = self.base.tune(learnt, spec, folder=folder, seed=self.seed, start=start)
-            if self.kept:
-                self.kept.put(name, folder, cost)
+        with self.kept.alone(name) if self.kept else nullcontext():
+            cost = self.kept.take(name, folder) if self.kept else None
+            if cost is None:
+                cost = self.base.tune(learnt, spec, folder=folder, seed=self.seed, start=start)
+                if self.kept:
+                    self.kept.put(name, folder, cost)
         self.costs.append(cost)
         return cost
 
