@@ -103,12 +103,12 @@ class TransformersEngine:
             parts = layout.families(self.weights.model, prompts)
         if len(parts) > 1:
             for part in parts:
-                for at, said in self.generate(
+                for at, answer in self.generate(
                     [prompts[place] for place in part],
                     max_tokens=[limits[place] for place in part], stop=stop,
                     constraints=[constraints[place] for place in part if constraints],
                 ):
-                    yield part[at], said
+                    yield part[at], answer
             return
 
         def text(tokens: Sequence[int]) -> str:
