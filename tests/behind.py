@@ -62,7 +62,8 @@ class Server:
 def behind(
     reply: Callable[[int, dict[str, Any]], Reply], *, pause: float = 0.0
 ) -> Iterator[Server]:
-    """A server that answers so, and is gone afterwards; with a `pause` (seconds) after each byte."""
+    """A server that answers so, a byte and a `pause` (seconds) at a time if there is one, and is
+    gone afterwards."""
     server = Server(reply)
 
     class Handler(BaseHTTPRequestHandler):

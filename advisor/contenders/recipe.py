@@ -31,6 +31,7 @@ from advisor.engines.protocol import Engine, Local, Speaker
 from advisor.errors import AdvisorError, Unfit
 from advisor.trial import PrepareCost
 
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A system ready to answer, the engine that answers (None: no model of this process),
