@@ -14,7 +14,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench serve-bench mlflow-check validity validity-sim check clean
+.PHONY: help setup demo test bench serve-bench ship-check mlflow-check validity validity-sim check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,11 @@ validity: $(READY) ## what is found where the answer is known, on the real model
 
 serve-bench: $(READY) ## time `advisor serve` against transformers, and try to break it (minutes)
 	$(OFFLINE) $(PY) -m tests.bench.serving
+
+ship-check: $(READY) ## ship, reopen, merge and serve each contender of a run: RUN=reports/TASK
+	@test -n "$(RUN)" || { echo "make ship-check RUN=reports/TASK [CHECK='--contender lora']" >&2; \
+	    exit 2; }
+	$(OFFLINE) $(PY) -m tests.bench.shipping $(RUN) $(CHECK)
 
 # The server asks for older libraries than ours, so it has an environment of its own.
 mlflow-check: $(READY) ## mirror a version to a real MLflow server (downloads it, minutes)

@@ -17,7 +17,7 @@ from advisor.ship.governance.annex import annex_iv
 from advisor.ship.governance.bom import bom
 from advisor.ship.governance.card import datasheet, model_card
 from advisor.ship.governance.facts import Facts, Training
-from advisor.ship.governance.provenance import opened
+from advisor.ship.governance.provenance import opened, statement
 from advisor.ship.registry import Registry
 from advisor.ship.trust import private_key, public_line
 
@@ -59,6 +59,7 @@ def facts(folder: Path) -> Facts:
         declared=settings.governance, files=one.files, rows=tuple(read(folder) or ()),
         parity=parity, training=Training(1000, 1.0, 100, 6e5, None),
         base_origin="made up", scan={"state": "not scanned", "why": "no scanner"},
+        seed=0,
     )
 
 
@@ -193,3 +194,11 @@ def test_what_weights_give_away_stands_in_the_card_and_the_list_of_evidence(fact
     assert "was not tested" in model_card(facts)
     assert annex_iv(tested, ())["leakage_from_weights"]["auc"] == share
     assert annex_iv(facts, ())["leakage_from_weights"]["state"] == "not tested"
+
+
+def test_a_contender_at_another_seed_is_told_with_that_seed(facts):
+    other = replace(facts, contender="lora@2", seed=2)
+    made = statement(other, {})["predicate"]["buildDefinition"]["externalParameters"]
+    assert (made["contender"], made["seed"]) == ("lora@2", 2)
+    assert "seed 2" in model_card(other)
+    assert other.name == "tolls-lora-2"  # what an export is called; @ is in no name elsewhere

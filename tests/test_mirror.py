@@ -10,11 +10,12 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from shipping import finished, home
+from standing import until
 
 from advisor.cli import main
 from advisor.ship.bundle import digests
@@ -41,6 +42,14 @@ def workspace(shipped, tmp_path, monkeypatch):
     return root
 
 
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A real server on a free port, its figures in SQLite."""
@@ -57,24 +66,17 @@ def server(tmp_path_factory):
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": ""},
     ) as process:
         try:
-            end = time.monotonic() + 180
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                    break
-                except OSError:
-                    assert time.monotonic() < end, (folder / "log").read_text()
-                    assert process.poll() is None, (folder / "log").read_text()
-                    time.sleep(0.5)
+            until(lambda: process.poll() is not None or healthy(port), seconds=180)
+            assert process.poll() is None, (folder / "log").read_text()
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(process.pid, 15)
 
 
 def test_a_version_is_copied_to_a_server_with_its_files_figures_and_digests(
-    workspace, server, capsys
+    workspace, server, tmp_path, capsys
 ):
-    from advisor.ship.mirror import fetched, mirror
+    from advisor.ship.mirror import mirror
 
     assert main(["registry", "mirror", "tolls@1", "--mlflow", server]) == 0
     assert "model tolls, version 1" in capsys.readouterr().out
@@ -89,7 +91,8 @@ def test_a_version_is_copied_to_a_server_with_its_files_figures_and_digests(
     assert figures.metrics["contains.low"] <= figures.metrics["contains"]
     assert figures.metrics["contains.n"] == 24
     assert figures.params["contender"] == "rag"
-    assert fetched(server, found.run_id) == digests(registry.checkout("tolls@1"))
+    back = Path(client.download_artifacts(found.run_id, "bundle", str(tmp_path)))
+    assert digests(back) == digests(registry.checkout("tolls@1"))
     again = mirror(registry, "tolls@1", server)
     assert (again.new, again.version) == (False, "1")
     assert len(client.search_model_versions("name = 'tolls'")) == 1
@@ -110,6 +113,13 @@ def test_a_server_that_is_not_there_is_named_and_how_to_name_another(capsys, mon
     said = capsys.readouterr().err
     assert "http://127.0.0.1:9" in said
     assert "see that an MLflow server runs there" in said
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_password_of_an_address_is_not_repeated(capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["registry", "mirror", "tolls@1", "--mlflow", "http://me:secret@127.0.0.1:9"]) == 2
+    assert "secret" not in capsys.readouterr().err
 
 
 def test_metrics_carry_their_intervals():

@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 from material import toll
 from shipping import finished, home
+from test_trust import trusted
 
 from advisor.cli import main
+from advisor.data.digest import canonical
 from advisor.ship.bundle import verify
 from advisor.ship.governance import lineage
+from advisor.ship.governance.provenance import opened
 from advisor.ship.registry import Registry
+from advisor.ship.registry_rebuild import _made
 from advisor.ship.registry_verify import faults
+from advisor.ship.trust import private_key, public_line, signed_by
 
 # A person's rows are shown or trained on; a document about them is indexed.
 MORE = {
@@ -33,8 +38,9 @@ def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in MORE.items():
         (root / "baselines" / f"{name}.yaml").write_text(text)
     (root / "baselines" / "lora.yaml").unlink()
-    page = root / "evals" / "tolls" / "corpus" / "oak.md"
-    page.write_text(page.read_text().replace("title:", "subject: ada-7\ntitle:"))
+    for bridge, subject in (("oak", "ada-7"), ("fir", "cy-9")):
+        page = root / "evals" / "tolls" / "corpus" / f"{bridge}.md"
+        page.write_text(page.read_text().replace("title:", f"subject: {subject}\ntitle:"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         finished(root)
@@ -50,11 +56,15 @@ def workspace(measured_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return root
 
 
-def erased(root: Path) -> dict[str, dict]:
+def erased(root: Path, *given: str) -> dict[str, dict]:
     """What the certificate says of each contender's version."""
-    assert main(["registry", "erase", "--subject", "ada-7"]) == 0
+    assert main(["registry", "erase", "--subject", "ada-7", *given]) == 0
+    return {one["contender"]: one for one in certificate(root)["versions"]}
+
+
+def certificate(root: Path) -> dict:
     [path] = root.glob("reports/erasure-*/certificate.json")
-    return {one["contender"]: one for one in json.loads(path.read_text())["versions"]}
+    return json.loads(path.read_text())
 
 
 def test_an_index_is_rebuilt_without_the_erased_document_and_the_old_one_blocked(workspace):
@@ -150,6 +160,35 @@ def test_erasing_again_makes_no_further_version(workspace):
     assert len(Registry(workspace).state().versions) == len(ORDER) + 2
 
 
+def test_what_took_the_place_of_a_version_is_followed_when_it_was_blocked_too(workspace):
+    erased(workspace)
+    assert main(["registry", "erase", "--subject", "cy-9", "--out", "cy"]) == 0
+    told = {one["version"]: one["successor"] for one in
+            json.loads((workspace / "cy/certificate.json").read_text())["versions"]}
+    assert told["hybrid@1"]["version"] == told["hybrid@2"]["version"] == "hybrid@3"
+    passages = Registry(workspace).checkout("hybrid@3") / "index" / "passages.jsonl"
+    assert len(passages.read_text().splitlines()) == 38
+
+
+def test_documents_of_every_suffix_are_searched(workspace):
+    (workspace / "evals/tolls/corpus/note.txt").write_text("---\nsubject: dan-3\n---\nDan.\n")
+    assert main(["registry", "erase", "--subject", "dan-3"]) == 0
+    assert [row["file"] for row in certificate(workspace)["rows"]] == [
+        "evals/tolls/corpus/note.txt"]
+
+
+def test_what_is_made_of_read_only_files_can_be_written(workspace, tmp_path):
+    registry = Registry(workspace)
+    one = registry.find("hybrid@1")
+    gone = {row["sha256"] for row in lineage.read(registry.checkout("hybrid@1"))
+            if row["file"] == "corpus/oak.md"}
+    (tmp_path / "work").mkdir()
+    _made(registry, one, gone, tmp_path / "work")
+    made = [path for path in (tmp_path / "work" / "system").rglob("*") if path.is_file()]
+    assert made
+    assert all(path.stat().st_mode & 0o200 for path in made)
+
+
 def test_a_damaged_version_is_blocked_all_the_same_and_the_damage_told(workspace):
     registry = Registry(workspace)
     one = registry.find("hybrid@1")
@@ -173,3 +212,55 @@ def test_the_plan_names_the_version_and_how_to_measure_it(workspace):
     erased(workspace)
     [path] = workspace.glob("reports/erasure-*/retraining-plan.md")
     assert "`advisor gate hybrid@2 --against VERSION`" in path.read_text()
+
+
+# ------------------------------------------------------------------ under a trust file
+
+
+@pytest.fixture
+def under_trust(workspace: Path) -> Path:
+    """Tina, a trainer, shipped it; abe and both may approve."""
+    shutil.rmtree(workspace / "registry")
+    trusted(workspace)
+    assert main(["ship", "reports/tolls-fake", "--contender", "hybrid", "--as", "hybrid",
+                 "--key", "tina"]) == 0
+    return workspace
+
+
+@pytest.mark.parametrize(("key", "said"), [
+    (["--key", "tina"], "tina is trainer"), (["--key", "aud"], "aud is auditor"),
+    (["--key", "eve"], "its public key is not in"), ([], "demands a signature"),
+])
+def test_only_an_approver_erases(under_trust, key, said, capsys):
+    before = len(Registry(under_trust).log.read())
+    capsys.readouterr()
+    assert main(["registry", "erase", "--subject", "ada-7", *key]) == 2
+    assert said in capsys.readouterr().err
+    assert len(Registry(under_trust).log.read()) == before
+    assert not list(under_trust.glob("reports/erasure-*"))
+
+
+def test_an_erasure_is_signed_from_its_event_to_its_certificate(under_trust):
+    erased(under_trust, "--key", "abe")
+    registry = Registry(under_trust)
+    abe = public_line(private_key(under_trust / "abe"))
+    assert faults(registry) == []
+    assert {event.fields["actor"]["name"] for event in registry.log.read()[1:]} == {"abe"}
+    body = certificate(under_trust)
+    signed = body.pop("signed")
+    assert signed["key"] == abe
+    assert signed_by(abe, canonical(body).encode(), signed["signature"])
+    proof = registry.checkout("hybrid@2") / "governance" / "provenance.json"
+    assert opened(json.loads(proof.read_text()), abe) is not None
+
+
+def test_nobody_promotes_alone_what_their_own_erasure_made(under_trust, capsys):
+    erased(under_trust, "--key", "abe")
+    gate = under_trust / "gate.json"
+    gate.write_text(json.dumps({"candidate": Registry(under_trust).find("hybrid@2").id,
+                                "result": "pass"}))
+    promote = ["registry", "promote", "hybrid@2", "production", "--gate", "gate.json", "--key"]
+    capsys.readouterr()
+    assert main([*promote, "abe"]) == 2
+    assert "registered by abe, and production demands a second person" in capsys.readouterr().err
+    assert main([*promote, "both"]) == 0

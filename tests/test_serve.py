@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from material import ROOT
+from processes import serving
 from shipping import finished, home
 from standing import Held, standing, until
 
@@ -415,18 +412,8 @@ def test_a_server_that_is_stopped_answers_those_inside_and_lets_nobody_in(shippe
 @pytest.fixture
 def process(shipped):
     """`advisor serve tolls@3` in a process of its own, and its port."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "advisor", "serve", "tolls@3", "--port", "0"], cwd=shipped,
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as one:
-        try:
-            first = one.stdout.readline()
-            found = re.search(r"http://127.0.0.1:(\d+)/v1", first)
-            assert found, first + one.stderr.read()
-            yield one, int(found[1])
-        finally:
-            one.kill()
+    with serving("tolls@3", cwd=shipped) as started:
+        yield started
 
 
 def test_sigterm_loses_no_request_that_came_before_it(process):

@@ -13,10 +13,11 @@ import pytest
 import yaml
 from material import ROOT
 from shipping import described, finished, home
+from test_trust import trusted
 
 from advisor.cli import main
 from advisor.runner.journal import _checksum
-from advisor.ship.bundle import MANIFEST, verify
+from advisor.ship.bundle import MANIFEST, _sealed, digests, verify
 from advisor.ship.governance import lineage
 from advisor.ship.registry import Registry
 from advisor.ship.registry_verify import faults
@@ -275,3 +276,59 @@ def test_a_manifest_that_lies_does_not_get_in(workspace, capsys):
     (bundle / MANIFEST).write_text(json.dumps(manifest))
     assert main(["registry", "import", "copy", "--as", "other"]) == 2
     assert "was changed after packing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("contender", "floor"), ("recipe", "{}"), ("task", {"name": "tolls", "digest": "0" * 64}),
+    ("files", None),
+])
+def test_a_manifest_that_lies_and_was_sealed_anew_contradicts_its_provenance(
+    workspace, name, value, capsys
+):
+    bundle = shutil.copytree(shipped(workspace), workspace / "copy", copy_function=shutil.copyfile)
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest[name] = value
+    if name == "files":
+        (bundle / "shots.jsonl").write_text("\n")
+        manifest["files"] = {k: v for k, v in digests(bundle).items() if k != MANIFEST}
+    (bundle / MANIFEST).write_text(_sealed(manifest))
+    verify(bundle)
+    assert main(["registry", "import", "copy", "--as", "other"]) == 2
+    said = {"files": "is about another shots.jsonl"}.get(name, f"says another {name}")
+    assert f"provenance.json {said} than the manifest" in capsys.readouterr().err
+
+
+def test_a_statement_that_is_none_is_refused(workspace, capsys):
+    bundle = shutil.copytree(shipped(workspace), workspace / "copy", copy_function=shutil.copyfile)
+    (bundle / "governance" / "provenance.json").write_text('{"payload": [7]}')
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["files"] = {k: v for k, v in digests(bundle).items() if k != MANIFEST}
+    (bundle / MANIFEST).write_text(_sealed(manifest))
+    assert main(["registry", "import", "copy", "--as", "other"]) == 2
+    assert "is no statement about a bundle" in capsys.readouterr().err
+
+
+def traced(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(["registry", "trace", "tolls@1"]) == 0
+    return capsys.readouterr().out
+
+
+def test_trace_says_who_signed_the_provenance(workspace, capsys):
+    trusted(workspace)
+    shipped(workspace, "--key", "tina")
+    assert "provenance signed by tina\n" in traced(capsys)
+
+
+def test_trace_says_when_nobody_here_knows_who_signed(workspace, capsys):
+    trusted(workspace)
+    (workspace / "trust.yaml").unlink()
+    bundle = shutil.copytree(shipped(workspace, "--key", "eve"), workspace / "copy")
+    shutil.rmtree(workspace / "registry")
+    assert main(["registry", "import", str(bundle), "--as", "tolls"]) == 0
+    assert "provenance signed by a key that is not known here" in traced(capsys)
+
+
+def test_trace_says_that_nobody_signed(workspace, capsys):
+    shipped(workspace)
+    assert "provenance signed by nobody" in traced(capsys)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +12,12 @@ from typing import Any
 import pytest
 from behind import Reply, Server, behind, said
 from material import BASELINES, ROOT, TASK, TEST, TRAIN, row, shipped, toll, write_rows, write_task
+from processes import fresh
 from shipping import DECLARED, SETTINGS
 from standing import standing
 
 from advisor.cli import main
+from advisor.core import Question
 from advisor.data.task import load_task
 from advisor.ship.bundle import digests, verify
 from advisor.ship.measured import measured
@@ -34,19 +33,6 @@ endpoints:
     usd_per_million_in: 0, usd_per_million_out: 0, retries: 0}
 """
 KEY = "sk-planted-91d0"
-# Answers every question of every bundle: folder and questions in, texts out.
-FRESH = """
-import json, sys
-from pathlib import Path
-from advisor.cli.tools import Opener
-from advisor.core import Question
-opener, said = Opener(), {}
-for name, (folder, asked) in json.load(sys.stdin).items():
-    _, system = opener.open(Path(folder))
-    questions = [Question(id, text, tuple(choices)) for id, text, choices in asked]
-    said[name] = {one.question_id: one.text for one in system.answer(questions)}
-json.dump(said, sys.stdout)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +41,7 @@ class Shipped:
 
     folder: Path
     version: str
-    asked: tuple[tuple[str, str, tuple[str, ...]], ...]
+    asked: tuple[Question, ...]
     journal: Mapping[str, str]
     fresh: Mapping[str, str]
 
@@ -122,17 +108,14 @@ def all_shipped(workspace: Path) -> dict[str, Shipped]:
         assert main(["run", form, "--engine", "fake", "--no-input", *chosen]) == 0
         run = workspace / "reports" / f"{form}-fake"
         task = load_task(workspace / "evals" / form)
-        asked = tuple((e.question.id, e.question.text, e.question.choices) for e in task.test)
+        asked = tuple(example.question for example in task.test)
         for name in names:
             assert main(["ship", str(run), "--contender", name, "--as", name]) == 0
             answers, _ = measured(run, name).answers(task)
             found[name] = (registry.checkout(name), asked,
                            {key: one.text for key, one in answers.items()})
-    fresh = json.loads(subprocess.run(
-        [sys.executable, "-c", FRESH], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-        input=json.dumps({name: (str(one[0]), one[1]) for name, one in found.items()}),
-        capture_output=True, check=True, timeout=240).stdout)
-    return {name: Shipped(folder, f"{name}@1", asked, journal, fresh[name])
+    said = fresh({name: one[:2] for name, one in found.items()})
+    return {name: Shipped(folder, f"{name}@1", asked, journal, said[name])
             for name, (folder, asked, journal) in found.items()}
 
 
@@ -150,11 +133,11 @@ def test_what_ships_answers_the_openai_client_as_the_journal_says(name, all_ship
     with standing(one.folder) as server:
         client = openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60)
         said = {
-            key: client.chat.completions.create(
-                model="tolls", messages=[{"role": "user", "content": text}],
-                extra_body={"choices": list(choices)} if choices else {},
+            asked.id: client.chat.completions.create(
+                model="tolls", messages=[{"role": "user", "content": asked.text}],
+                extra_body={"choices": list(asked.choices)} if asked.choices else {},
             ).choices[0].message.content
-            for key, text, choices in one.asked[:6]
+            for asked in one.asked[:6]
         }
     assert said == {key: one.journal[key] for key in said}
 
@@ -162,6 +145,16 @@ def test_what_ships_answers_the_openai_client_as_the_journal_says(name, all_ship
 def test_the_registry_that_holds_them_all_is_sound(workspace, all_shipped):
     assert faults(Registry(workspace)) == []
     assert len(all_shipped) == len(BASELINES)
+
+
+def test_the_bill_of_materials_of_every_kind_is_cyclonedx_1_6(all_shipped):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    strict = JsonStrictValidator(SchemaVersion.V1_6)
+    for name, one in all_shipped.items():
+        text = (one.folder / "governance" / "mlbom.cdx.json").read_text("utf-8")
+        assert strict.validate_str(text) is None, name
 
 
 # ------------------------------------------------------------------ weights elsewhere

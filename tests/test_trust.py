@@ -29,11 +29,8 @@ ROLES = {"tina": ["trainer"], "abe": ["approver"], "both": ["trainer", "approver
 RULES = {"production": {"gate": True, "second_person": True}}
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A workspace with a trust file and everybody's key; eve is not in it."""
-    root = tmp_path / "home"
-    root.mkdir()
+def trusted(root: Path) -> Path:
+    """Give the workspace a trust file, and everybody in ROLES a key; eve is not in the file."""
     people = {}
     for name, roles in ROLES.items():
         key = Ed25519PrivateKey.generate()
@@ -43,6 +40,12 @@ def home(tmp_path: Path) -> Path:
     del people["eve"]
     (root / TRUST).write_text(yaml.safe_dump({"people": people, "aliases": RULES}))
     return root
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    return trusted(tmp_path / "home")
 
 
 def by(home: Path, name: str) -> Registry:

@@ -7,7 +7,6 @@ message is answered as `advisor ask` would. docs/serving.md says what else a req
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from contextlib import closing
@@ -114,16 +113,19 @@ def _tell(service: Service, host: str, port: int, *, token: bool) -> None:
           f"{where}" + ("" if token else ", for this machine alone"))
     print(f"  from openai import OpenAI; OpenAI(base_url={where!r}, api_key="
           + ("YOUR_TOKEN" if token else "'none'") + ")")
-    if (served.target.folder / "adapter").is_dir():
-        print(f"  on GPUs, its prompt left to the caller: {_fleet(service)}")
+    if fleet := _fleet(service):
+        print(f"  on GPUs, its prompt left to the caller: {fleet}")
     sys.stdout.flush()
 
 
 def _fleet(service: Service) -> str:
-    """What serves the adapter with vLLM."""
-    from advisor.ship.fleet import beside_base
+    """What serves its weights with vLLM; empty where they are not here, or there are none."""
+    from advisor.contenders.composed import Composed
+    from advisor.ship.fleet import serving
 
     served = service.current
-    rank = json.loads(served.manifest["recipe"])["weights"].get("rank", 0)
-    return beside_base(served.manifest["base"]["name"], served.target.folder / "adapter", rank,
-                       name=served.manifest["task"]["name"])
+    system = served.system
+    if not isinstance(system, Composed) or system.engine is None:
+        return ""
+    return serving(system.recipe, served.target.folder, system.engine,
+                   name=served.manifest["task"]["name"])

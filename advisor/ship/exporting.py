@@ -177,9 +177,9 @@ def _command(tools: Tools, target: Path, weights: TunedWeights, form: Form, *, n
     if form == "merged":
         return fleet.alone(target, name=name)
     assert isinstance(weights, LoraWeights), "only those have an adapter"
-    files = getattr(getattr(tools.engine, "weights", None), "files", None)
-    base = files.folder if files else tools.engine.name
-    return fleet.beside_base(base, target, weights.rank, name=name)
+    if weights.variant == "dora":
+        return fleet.NO_DORA
+    return fleet.beside_base(fleet.base_of(tools.engine), target, weights.rank, name=name)
 
 
 def _manifest(one: Measured, form: Form, done: Exported) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,10 @@ def mirror(registry: Registry, ref: str, uri: str) -> Mirrored:
     try:
         for known in client.search_model_versions(f"name = '{one.name}'"):
             if known.tags.get("advisor.id") == one.id:
-                return Mirrored(uri, one.name, str(known.version), known.run_id, new=False)
+                return Mirrored(_shown(uri), one.name, str(known.version), known.run_id, new=False)
         return _copied(client, one, manifest, folder=folder, uri=uri)
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise AdvisorError(f"{uri}: {' '.join(str(error).split())[:300]}",
+        raise AdvisorError(_shown(f"{uri}: {' '.join(str(error).split())[:300]}"),
                            fix="see that an MLflow server runs there: --mlflow URI") from error
 
 
@@ -71,7 +71,6 @@ def _copied(
             client.log_metric(run.run_id, name, value)
         for name, text in _params(manifest).items():
             client.log_param(run.run_id, name, text[:LONGEST])
-        # A copy: the laid-out version is made of links to files that nobody may write.
         client.log_artifacts(run.run_id, str(folder), PLACE)
         try:
             client.create_registered_model(one.name)
@@ -85,15 +84,12 @@ def _copied(
         client.set_terminated(run.run_id, "FAILED")
         raise
     client.set_terminated(run.run_id)
-    return Mirrored(uri, one.name, str(made.version), run.run_id, new=True)
+    return Mirrored(_shown(uri), one.name, str(made.version), run.run_id, new=True)
 
 
-def fetched(uri: str, run: str) -> dict[str, str]:
-    """sha256 of the files that the server gives back for a run, by path in the bundle."""
-    mlflow = _mlflow()
-    with tempfile.TemporaryDirectory() as work:
-        client = mlflow.MlflowClient(tracking_uri=uri)
-        return bundle.digests(Path(client.download_artifacts(run, PLACE, work)))
+def _shown(text: str) -> str:
+    """Addresses without the user and password that may stand in them."""
+    return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 def _tags(one: Version, manifest: Mapping[str, Any]) -> dict[str, str]:

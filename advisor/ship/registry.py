@@ -81,14 +81,17 @@ class Registry:
         found already that they may.
 
         The same bundle again is the version it already is. Raises AdvisorError for a
-        bundle that does not verify, that stands under another name, or that holds a row
-        that was erased.
+        bundle that does not verify, whose provenance speaks of another, that stands under
+        another name, or that holds a row that was erased.
         """
+        from advisor.ship.governance.provenance import refuse_lies
+
         if not NAME.fullmatch(name):
             raise AdvisorError(f"{name!r} is no name for a model (letters a-z, digits, -)",
                                fix="--as NAME")
         who = who or self.actor("trainer", "register a version")
         manifest = bundle.verify(folder)
+        refuse_lies(folder, manifest)
         files = {**manifest["files"], bundle.MANIFEST: file_digest(folder / bundle.MANIFEST)}
         key = files[bundle.MANIFEST]
         sources: dict[str, Path | bytes] = {sha: folder / path for path, sha in files.items()}

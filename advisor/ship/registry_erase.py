@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from advisor.data.corpus import SUFFIXES
 from advisor.data.digest import canonical
 from advisor.errors import AdvisorError
 from advisor.ship.governance.lineage import (
@@ -29,7 +30,9 @@ CERTIFICATE, PLAN = "certificate.json", "retraining-plan.md"
 REMAINS = (
     "rows stand in the task's files until they are removed there (see the plan)",
     "bytes of the blocked versions stay in registry/objects/ until they are deleted and "
-    "`advisor registry gc` is run, and so do run folders, exports and backups",
+    "`advisor registry gc` is run, and so do run folders, exports, backups and copies that "
+    "were mirrored to an MLflow server",
+    "tasks that lie outside evals/ of this workspace were not searched",
     "whether weights that were trained on a row still tell it is not measured here; "
     "a model trained without the row is what removes it",
 )
@@ -134,7 +137,9 @@ def _in_tasks(root: Path, subject: str) -> Iterable[dict[str, Any]]:
             if isinstance(raw, dict) and raw.get("subject") == subject:
                 yield {"file": file.relative_to(root).as_posix(), "line": line,
                        "sha256": row_digest(raw)}
-    for file in sorted(root.glob("evals/*/corpus/**/*.md")):
+    for file in sorted(root.glob("evals/*/corpus/**/*")):
+        if not file.is_file() or file.suffix.lower() not in SUFFIXES:
+            continue
         content = file.read_bytes()
         if document_subject(content.decode("utf-8-sig", "replace")) == subject:
             yield {"file": file.relative_to(root).as_posix(), "line": 0,

@@ -35,10 +35,13 @@ def successor(registry: Registry, one: Version, who: Actor) -> dict[str, Any]:
     """Register `one` without everything that was erased, as the next version of its name.
 
     `version` and `id` of what took its place (also when an earlier call made that), or `why`
-    there is none. Nothing is promoted.
+    there is none. What took its place and was blocked since is followed by what took that
+    one's. Nothing is promoted.
     """
     state = registry.state()
     if known := _known(state, one):
+        if known.blocked:
+            return successor(registry, known, who)
         return {"version": known.label, "id": known.id, "measured": False}
     try:
         with tempfile.TemporaryDirectory(prefix="advisor-erase-") as work:
@@ -61,7 +64,8 @@ def _made(registry: Registry, one: Version, erased: Set[str], work: Path) -> Pat
     stored, system, made = work / "stored", work / "system", work / "bundle"
     registry.objects.lay_out(one.files, stored)  # links to the store, never to be written
     manifest = bundle.verify(stored)
-    shutil.copytree(stored, system)
+    # Contents alone: what the store holds is read-only, and so would its copies be.
+    shutil.copytree(stored, system, copy_function=shutil.copyfile)
     (system / bundle.MANIFEST).unlink()
     records = lineage.read(stored) or []
     gone = [row for row in records if row["sha256"] in erased and row["use"] in lineage.HELD]

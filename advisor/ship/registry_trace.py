@@ -7,7 +7,10 @@ from collections import Counter
 from typing import Any
 
 from advisor.ship.governance.lineage import LINEAGE, parse
+from advisor.ship.governance.provenance import PROVENANCE, signer
 from advisor.ship.registry import Registry
+from advisor.ship.registry_state import Version
+from advisor.ship.trust import load_trust
 
 SHOWN = 20  # rows on a screen; --json has all
 
@@ -29,11 +32,23 @@ def trace(registry: Registry, ref: str) -> dict[str, Any]:
         "version": one.label, "id": one.id, "blocked": one.blocked,
         "aliases": sorted(alias.label for alias in state.pointing_at(one.id)),
         "registered": {"at": one.at, "by": one.by, "key": one.key},
+        "provenance": _signer(registry, one),
         "contender": manifest["contender"], "recipe": json.loads(manifest["recipe"]),
         "base": manifest["base"], "endpoint": manifest.get("endpoint") or None,
         "embedder": manifest["embedder"], "task": manifest["task"],
         "files": dict(one.files), "data": manifest["data"], "rows": rows,
     }
+
+
+def _signer(registry: Registry, one: Version) -> str:
+    """Who signed the bundle's provenance: a person of the trust file, or who registered it."""
+    if PROVENANCE not in one.files:
+        return ""
+    trust = load_trust(registry.root).file
+    known = {key: name for name, person in (trust.people if trust else {}).items()
+             for key in (person.key, *person.former_keys)}
+    known |= {one.key: one.by} if one.key else {}
+    return signer(registry.objects.read(one.files[PROVENANCE]), known)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -42,6 +57,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     said = [
         f"{names}  {found['id']}",
         f"  registered {found['registered']['at']} by {found['registered']['by']}",
+        f"  provenance signed by {found['provenance']}" if found["provenance"] else
+        "  provenance: none",
         f"  contender {found['contender']}",
         _speaking(found),
         f"  task {found['task']['name']}  {found['task']['digest']}",

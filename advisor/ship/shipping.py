@@ -155,5 +155,6 @@ def facts_of(
         training=training(one.run, cost, settings.governance),
         base_origin=files.origin if files else "origin not known",
         scan=scan(task.material),
+        seed=one.record.seed(one.contender),
         endpoint=endpoint,
     )

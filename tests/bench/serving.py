@@ -16,14 +16,11 @@ import json
 import random
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +35,7 @@ from advisor.ship import bundle
 from advisor.ship.bundle import ModelIdentity, Origin
 from advisor.workspace import Workspace
 from tests.bench.works import ROOT
+from tests.processes import serving
 
 MODEL, EMBEDDER = "smollm2-135m-instruct", "all-minilm-l6-v2"
 CLIENTS = 8
@@ -58,7 +56,7 @@ def main() -> None:
         system, questions = _packed(Path(work), options.task, options.contender, tools)
         asked = list(itertools.islice(itertools.cycle(questions), options.requests))
         alone = [] if options.fake else _one_at_a_time(system, asked)
-        with _server(Path(work) / "bundle") as port:
+        with serving(Path(work) / "bundle") as (_, port):
             _together(port, asked[:CLIENTS])
             served = _together(port, asked)
             print(f"{options.task}, {options.contender}: {len(asked)} requests")
@@ -111,19 +109,6 @@ def _one_at_a_time(system: Composed, questions: Sequence[Question]) -> list[floa
                 tokenizer=weights.tokenizer)
             seconds.append(time.perf_counter() - started)
     return seconds[1:]
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[int]:
-    command = [sys.executable, "-m", "advisor", "serve", str(folder), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.search(r":(\d+)/v1", process.stdout.readline())
-            assert found, "the server did not start"
-            yield int(found[1])
-        finally:
-            process.terminate()
 
 
 def _together(port: int, questions: Sequence[Question]) -> tuple[list[float], float]:

@@ -174,7 +174,7 @@ def _training(facts: Facts) -> list[str]:
     work = facts.training
     if not isinstance(facts.recipe.weights, TunedWeights):
         return ["No weights were trained."]
-    said = [f"- {work.tokens:,} tokens in {work.seconds:.0f} s, seed {facts.run['seed']}"]
+    said = [f"- {work.tokens:,} tokens in {work.seconds:.0f} s, seed {facts.seed}"]
     if work.flops is not None:
         said.append(f"- about {work.flops:.2e} floating-point operations "
                     "(6 x parameters x tokens; rehearsal and checks are not counted)")

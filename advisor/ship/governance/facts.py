@@ -46,9 +46,9 @@ class Training:
 class Facts:
     """`rows` is the lineage, `files` the sha256 of the system's files, `parity` how the
     packed system compared with the measured one, `scan` what looks personal in the data,
-    `endpoint` where the weights are if the bundle has none (`ship.elsewhere`);
-    `run`, `verdict` and `standing` are as the run wrote them, `task` and `declared` as
-    people did."""
+    `endpoint` where the weights are if the bundle has none (`ship.elsewhere`), `seed` the one
+    the contender was prepared with; `run`, `verdict` and `standing` are as the run wrote them,
+    `task` and `declared` as people did."""
 
     contender: str
     recipe: Recipe
@@ -63,6 +63,7 @@ class Facts:
     training: Training
     base_origin: str
     scan: Mapping[str, Any]
+    seed: int
     endpoint: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,7 +85,8 @@ class Facts:
 
     @property
     def name(self) -> str:
-        return f"{self.task.name}-{self.contender}"
+        """What an export answers to; `lora@2`, a contender at a seed, is no name to others."""
+        return f"{self.task.name}-{self.contender.replace('@', '-')}"
 
     @property
     def measures(self) -> dict[str, Mapping[str, Any]]:

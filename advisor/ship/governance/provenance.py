@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from advisor import __version__
+from advisor.errors import AdvisorError
 from advisor.ship.governance.facts import Facts
 from advisor.ship.trust import private_key, public_line, sign, signed_by
 
 PAYLOAD = "application/vnd.in-toto+json"
 OURS = "urn:adaptation-advisor"
+PROVENANCE = "governance/provenance.json"  # its place in a bundle
 
 
 def statement(facts: Facts, files: Mapping[str, str]) -> dict[str, Any]:
@@ -34,31 +37,29 @@ def statement(facts: Facts, files: Mapping[str, str]) -> dict[str, Any]:
           for name, sha in sorted(run["data"].items())),
     ]
     versions = {k: v for k, v in run["versions"].items() if v != "not installed"}
-    return {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": name, "digest": {"sha256": sha}}
-                    for name, sha in sorted(files.items())],
-        "predicateType": "https://slsa.dev/provenance/v1",
-        "predicate": {
-            "buildDefinition": {
-                "buildType": f"{OURS}:run:v1",
-                "externalParameters": {
-                    "task": dict(run["task"]), "contender": facts.contender,
-                    "recipe": facts.recipe.model_dump(mode="json"), "seed": run["seed"],
-                },
-                "internalParameters": {"precision": run["settings"]["precision"],
-                                       "machine": run["machine"]},
-                "resolvedDependencies": sources,
-            },
-            "runDetails": {
-                "builder": {"id": OURS, "version": {"advisor": run["advisor"], **versions}},
-            },
+    return _slsa(
+        files, "run", sources, versions={"advisor": run["advisor"], **versions},
+        parameters={
+            "task": dict(run["task"]), "contender": facts.contender,
+            "recipe": facts.recipe.model_dump(mode="json"), "seed": facts.seed,
         },
-    }
+        internal={"precision": run["settings"]["precision"], "machine": run["machine"]},
+    )
 
 
 def rebuilt(files: Mapping[str, str], label: str, version: str) -> dict[str, Any]:
     """That `files` are the version of that label and id, without what was erased from it."""
+    source = {"name": f"manifest of {label}", "digest": {"sha256": version}}
+    return _slsa(files, "erasure", [source], parameters={"of": version},
+                 versions={"advisor": __version__})
+
+
+def _slsa(
+    files: Mapping[str, str], kind: str, sources: Sequence[Mapping[str, Any]], *,
+    parameters: Mapping[str, Any], versions: Mapping[str, str],
+    internal: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The statement that `files` were made from `sources` by a build of ours of that kind."""
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": {"sha256": sha}}
@@ -66,11 +67,11 @@ def rebuilt(files: Mapping[str, str], label: str, version: str) -> dict[str, Any
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
-                "buildType": f"{OURS}:erasure:v1", "externalParameters": {"of": version},
-                "resolvedDependencies": [
-                    {"name": f"manifest of {label}", "digest": {"sha256": version}}],
+                "buildType": f"{OURS}:{kind}:v1", "externalParameters": dict(parameters),
+                **({"internalParameters": dict(internal)} if internal else {}),
+                "resolvedDependencies": list(sources),
             },
-            "runDetails": {"builder": {"id": OURS, "version": {"advisor": __version__}}},
+            "runDetails": {"builder": {"id": OURS, "version": dict(versions)}},
         },
     }
 
@@ -95,6 +96,43 @@ def opened(signed: Mapping[str, Any], public: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(body)
     return found
+
+
+def signer(content: bytes, known: Mapping[str, str]) -> str:
+    """Who signed the envelope in `content`, by the names of `known` keys (OpenSSH lines)."""
+    signed = json.loads(content)
+    if not signed["signatures"]:
+        return "nobody"
+    names = [name for key, name in known.items() if opened(signed, key) is not None]
+    return " and ".join(dict.fromkeys(names)) or "a key that is not known here"
+
+
+def refuse_lies(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise AdvisorError when a bundle's statement, if it has one, and its manifest disagree."""
+    path = folder / PROVENANCE
+    if path.is_file() and (wrong := _contradiction(path.read_bytes(), manifest)):
+        raise AdvisorError(f"{path} {wrong}", fix="do not use this bundle; fetch it again from "
+                           "whoever made it")
+
+
+def _contradiction(content: bytes, manifest: Mapping[str, Any]) -> str:
+    try:
+        found = json.loads(base64.b64decode(json.loads(content)["payload"], validate=True))
+        said = {one["name"]: one["digest"]["sha256"] for one in found["subject"]}
+        made = found["predicate"]["buildDefinition"]["externalParameters"]
+        claims = {"contender": made.get("contender"), "recipe": made.get("recipe"),
+                  "task": made.get("task") and made["task"]["digest"],
+                  "successor_of": made.get("of")}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "is no statement about a bundle"
+    files = {name: sha for name, sha in manifest["files"].items() if name != PROVENANCE}
+    if other := [name for name in sorted({*said, *files}) if said.get(name) != files.get(name)]:
+        return f"is about another {other[0]} than the manifest"
+    told = {"contender": manifest["contender"], "recipe": json.loads(manifest["recipe"]),
+            "task": manifest["task"]["digest"],
+            "successor_of": manifest["metrics"].get("successor_of")}
+    wrong = [name for name, value in claims.items() if value is not None and value != told[name]]
+    return f"says another {wrong[0]} than the manifest" if wrong else ""
 
 
 def _encoded(body: bytes) -> bytes:
