@@ -298,14 +298,16 @@ def test_a_manifest_that_lies_and_was_sealed_anew_contradicts_its_provenance(
     assert f"provenance.json {said} than the manifest" in capsys.readouterr().err
 
 
-def test_a_statement_that_is_none_is_refused(workspace, capsys):
+@pytest.mark.parametrize("content", [
+    "", "[]", "null", '{"payload": [7]}', '{"payload": "W10="}', '{"payload": "!"}'])
+def test_a_statement_that_is_none_is_refused(workspace, content, capsys):
     bundle = shutil.copytree(shipped(workspace), workspace / "copy", copy_function=shutil.copyfile)
-    (bundle / "governance" / "provenance.json").write_text('{"payload": [7]}')
+    (bundle / "governance" / "provenance.json").write_text(content)
     manifest = json.loads((bundle / MANIFEST).read_text())
     manifest["files"] = {k: v for k, v in digests(bundle).items() if k != MANIFEST}
     (bundle / MANIFEST).write_text(_sealed(manifest))
     assert main(["registry", "import", "copy", "--as", "other"]) == 2
-    assert "is no statement about a bundle" in capsys.readouterr().err
+    assert "is no statement about this bundle" in capsys.readouterr().err
 
 
 def traced(capsys: pytest.CaptureFixture[str]) -> str:

@@ -11,7 +11,7 @@ from advisor.config import FullWeights, LoraWeights, Recipe
 # What vLLM lets --max-lora-rank be.
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 # It refuses them when it reads their configuration (vllm/lora/peft_helper.py).
-NO_DORA = "vLLM serves no DoRA adapters; it does once they are merged (--as merged)"
+NO_DORA = "vLLM serves no DoRA adapters, only merged weights (advisor export --as merged)"
 
 
 def beside_base(base: str | Path, adapter: Path, rank: int, *, name: str) -> str:

@@ -117,20 +117,23 @@ def refuse_lies(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _contradiction(content: bytes, manifest: Mapping[str, Any]) -> str:
     try:
-        found = json.loads(base64.b64decode(json.loads(content)["payload"], validate=True))
+        signed = json.loads(content)
+        found = json.loads(base64.b64decode(signed["payload"], validate=True))
         said = {one["name"]: one["digest"]["sha256"] for one in found["subject"]}
         made = found["predicate"]["buildDefinition"]["externalParameters"]
+        if not all(isinstance(one["sig"], str) for one in signed["signatures"]):
+            return "holds no signatures"
         claims = {"contender": made.get("contender"), "recipe": made.get("recipe"),
                   "task": made.get("task") and made["task"]["digest"],
                   "successor_of": made.get("of")}
+        told = {"contender": manifest["contender"], "recipe": json.loads(manifest["recipe"]),
+                "task": manifest["task"]["digest"],
+                "successor_of": manifest["metrics"].get("successor_of")}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return "is no statement about a bundle"
+        return "is no statement about this bundle"
     files = {name: sha for name, sha in manifest["files"].items() if name != PROVENANCE}
     if other := [name for name in sorted({*said, *files}) if said.get(name) != files.get(name)]:
         return f"is about another {other[0]} than the manifest"
-    told = {"contender": manifest["contender"], "recipe": json.loads(manifest["recipe"]),
-            "task": manifest["task"]["digest"],
-            "successor_of": manifest["metrics"].get("successor_of")}
     wrong = [name for name, value in claims.items() if value is not None and value != told[name]]
     return f"says another {wrong[0]} than the manifest" if wrong else ""
 
