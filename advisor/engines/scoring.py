@@ -23,11 +23,12 @@ from advisor.engines.attention import Beginning
 from advisor.engines.protocol import TokenIds
 
 Pair = tuple[TokenIds, TokenIds]
-# The mask is rows x width x width; this bounds it and the activations.
-TOKENS_PER_PASS = 2048
+# Tokens of a pass, with padding, where no single row is wider. More of them leave the caches of
+# a CPU, and few are little work for a GPU (docs/performance.md has the figures for a CPU).
+CPU_TOKENS, GPU_TOKENS = 512, 2048
 # Short requests fill a row up to this many tokens. In a wider one tokens share more, and look
-# at more that is masked (docs/performance.md has the figures).
-WIDTH = 128
+# at more that is masked; a longer text goes on by as much as a pass holds.
+WIDTH = 64
 # Contexts are compared by this many first tokens; a shorter beginning is not worth a cache.
 BEGINNING = 64
 
@@ -70,7 +71,7 @@ class _Row:
         shared = self.shared(fed)
         added = len(fed) - shared
         width = len(self.ids) + added
-        return width <= WIDTH or (added < shared and width <= TOKENS_PER_PASS + len(fed))
+        return width <= WIDTH or (added < shared and width <= CPU_TOKENS + len(fed))
 
     def add(self, request: _Request) -> None:
         fed = request.fed
@@ -86,11 +87,12 @@ class _Row:
 def score(model: Any, pairs: Sequence[Pair], *, context_length: int) -> list[tuple[float, bool]]:
     """(sum of natural-log probabilities, is greedy) for every (context, continuation)."""
     results: list[tuple[float, bool]] = [(0.0, True)] * len(pairs)
+    tokens = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
     # In this order: parameters made inside inference mode could not be tuned afterwards.
     with single_precision(model), torch.inference_mode():
         for beginning, requests in _families(model, _requests(pairs, context_length)):
             shared = layout.read(model, beginning)
-            for rows in _passes(_rows(requests)):
+            for rows in _passes(_rows(requests), tokens):
                 for index, result in _score_pass(model, rows, shared):
                     results[index] = result
     return results
@@ -165,10 +167,10 @@ def _rows(requests: Sequence[_Request]) -> list[_Row]:
     return sorted(rows, key=lambda row: len(row.ids))
 
 
-def _passes(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+def _passes(rows: Sequence[_Row], tokens: int) -> Iterator[list[_Row]]:
     batch: list[_Row] = []
     for row in rows:  # ascending width, so the newcomer sets the padded width
-        if batch and len(row.ids) * (len(batch) + 1) > TOKENS_PER_PASS:
+        if batch and len(row.ids) * (len(batch) + 1) > tokens:
             yield batch
             batch = []
         batch.append(row)
