@@ -232,14 +232,14 @@ def test_a_reranker_that_is_nowhere_is_told_with_its_key(monkeypatch):
 # ------------------------------------------------------------------ everything
 
 
-def test_the_whole_corpus_stands_before_the_question_and_not_in_the_shots(task, tmp_path):
+def test_the_whole_corpus_stands_behind_the_instruction_and_before_the_shots(task, tmp_path):
     engine = Listening()
     text = "prompt: {shots: 2}\nretrieval: {kind: everything}\n"
     system = made(text, task, tmp_path, engine=engine).system
     [answer] = system.answer([task.test[0].question])
     said = "".join(map(chr, engine.asked[0]))
     assert said.count("Passage: ") == len(task.material.corpus) == len(answer.passages)
-    assert said.rindex("<assistant>") < said.index("Passage: ")
+    assert said.rindex("Passage: ") < said.index("</system>") < said.index("<assistant>")
 
 
 def test_a_corpus_that_does_not_fit_is_left_out_with_the_figures(task, tmp_path):

@@ -90,7 +90,9 @@ class Composed:
 
     @property
     def _style(self) -> Style:
-        return Style(self.recipe.prompt.reasoning != "none", self.recipe.retrieval.cite)
+        reading = self.recipe.retrieval
+        return Style(self.recipe.prompt.reasoning != "none", reading.cite,
+                     first=reading.kind == "everything")
 
     def prompts(
         self,

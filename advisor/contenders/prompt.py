@@ -134,10 +134,12 @@ def fixed_shots(train: Sequence[Example], count: int, *, seed: int) -> FixedShot
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the form of an answer adds to a prompt: reasoning first, numbered passages."""
+    """What the form of an answer adds to a prompt: reasoning first, numbered passages. `first`:
+    passages stand behind the instruction, before the shots, which then stay near the question."""
 
     reasons: bool = False
     cite: bool = False
+    first: bool = False
 
 
 # What `cite: true` adds to the instruction.
@@ -168,12 +170,15 @@ def compose(
     passages: Sequence[Passage] = (),
     style: Style = Style(),
 ) -> tuple[Message, ...]:
-    """The conversation, one exchange a shot; passages stand before their question."""
+    """The conversation, one exchange a shot; passages stand before their question, or `first`."""
     asked = [instruction.strip()]
     if style.cite:
         asked.append(CITE)
     if style.reasons:
         asked.append(REASON_FIRST)
+    if style.first and passages:
+        asked.append(f"\n{_read(passages, style).strip()}")
+        passages = ()
     messages = [Message("system", "\n".join(asked))]
     for shot in shots:
         messages.append(Message("user", _turn(shot.example.question, shot.passages, style)))
@@ -230,13 +235,16 @@ def _shown(shot: Shot, style: Style) -> str:
 def _turn(question: Question, passages: Sequence[Passage], style: Style) -> str:
     if not passages:
         return _ask(question)
+    end = "" if style.reasons else "\nAnswer:"
+    return f"{_read(passages, style)}Question: {_ask(question)}{end}"
+
+
+def _read(passages: Sequence[Passage], style: Style) -> str:
     numbers = [f" [{n}]" if style.cite else "" for n in range(1, len(passages) + 1)]
-    read = "".join(
+    return "".join(
         f"Passage{number}: {passage.text.strip()}\n\n"
         for number, passage in zip(numbers, passages, strict=True)
     )
-    end = "" if style.reasons else "\nAnswer:"
-    return f"{read}Question: {_ask(question)}{end}"
 
 
 def _ask(question: Question) -> str:
