@@ -75,7 +75,10 @@ def _reasons(report: Report, key: str) -> list[str]:
     found = report.run.get(key)
     if not isinstance(found, Mapping):
         return []
-    return [f"{name} ({str(why).rstrip('.')})" for name, why in found.items()]
+    alike: dict[str, list[str]] = {}
+    for name, why in found.items():
+        alike.setdefault(str(why).rstrip("."), []).append(name)
+    return [f"{listed(names, 12)} ({why})" for why, names in alike.items()]
 
 
 def _same_items(report: Report) -> Check:
