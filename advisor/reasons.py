@@ -112,9 +112,13 @@ def recommended(
             reasons.append(f"{_scored(one)}, but is barred: {'; '.join(one.barred_by)}.")
     step = f"Ship {winner.contender}; measure again when questions, documents or prices change."
     step += _retrieval(standings)
-    if near_by := nearest(outlook):
-        step += f" The advice changes first {flip_words(near_by)} ({near_by.parameter})."
-    return tuple(reasons), step
+    return tuple(reasons), step + first_change(outlook)
+
+
+def first_change(outlook: Outlook) -> str:
+    """The sentence about the nearest flip that ends a next step; empty where none is near."""
+    found = nearest(outlook)
+    return f" The advice changes first {flip_words(found)} ({found.parameter})." if found else ""
 
 
 def nearest(outlook: Outlook) -> Flip | None:
@@ -175,8 +179,8 @@ def undecided(
         )
         return tuple(because), step + _retrieval(able)
     more = seen.rows_to_decide - seen.difference.n
-    because.append(f"About {more:,} more rows would decide between {' and '.join(sorted(sides))}.")
-    step = f"Add about {more:,} test rows and run again; until then {lead.contender} leads."
+    step = f"Add about {more:,} test rows to tell {' and '.join(sorted(sides))} apart, and run " \
+           f"again; until then {lead.contender} leads."
     worth = outlook.more.worth_from if outlook.more else None
     if worth is not None and policy.usd_per_label:
         step = f"{step} They pay if a correct answer is worth USD {worth:.2g} or more."

@@ -80,6 +80,18 @@ def test_many_leaks_stop(tmp_path):
     assert only(rows.leakage(looked(folder))).severity == "stop"
 
 
+def test_a_dev_row_that_nearly_equals_a_train_row_is_told(tmp_path):
+    text = "Please tell: what is the toll of the acorn bridge for a lorry with two axles?"
+    task = spoilt(tmp_path, "train", row("acorn", id="a", text=text))
+    assert only(rows.near_dev(task)).severity == "ok"
+    task_of = tmp_path / "tolls"
+    write_rows(task_of / "dev.jsonl", [row(BRIDGES[12], id="b",
+                                           text=text.replace("two", "2"))])
+    found = only(rows.near_dev(looked(task_of)))
+    assert found.severity == "warn"
+    assert found.rows[0].startswith("dev.jsonl:1 like train.jsonl:13 (")
+
+
 def test_rows_that_ask_the_same_and_want_another_answer_conflict(tmp_path):
     found = only(rows.conflicts(spoilt(tmp_path, "train", row("acorn", id="a", targets=["9"]))))
     assert (found.severity, found.rows) == ("warn", ("train.jsonl:1 / train.jsonl:13",))

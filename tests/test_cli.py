@@ -354,6 +354,21 @@ def test_a_shipped_file_loads_and_its_first_line_names_its_schema(name):
     jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), schema)
 
 
+@pytest.mark.parametrize("name", ["ci.yml", "templates/advisor-gate.yml"])
+def test_a_shipped_workflow_names_its_schema_first(name):
+    first = (ROOT / "advisor" / name).read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=https://json.schemastore.org/")
+
+
+def test_the_trust_file_of_the_readme_names_its_schema_and_fits_it():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```yaml\n(.*?people:.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    block = block.rpartition("```yaml\n")[2]
+    assert block.startswith("# yaml-language-server: $schema=schemas/trust.json\n")
+    schema = json.loads((ROOT / "advisor" / "schemas" / "trust.json").read_text("utf-8"))
+    jsonschema.validate(yaml.safe_load(block), schema)
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_says_what_it_is_and_the_command_that_runs_it(name):
     lines = BASELINES[name].read_text(encoding="utf-8").splitlines()[1:]

@@ -244,6 +244,24 @@ def test_the_scorer_follows_from_the_answers_and_the_task_loads(tmp_path, rows, 
     jsonschema.validate(yaml.safe_load((tmp_path / "mine" / "task.yaml").read_text()), schema)
 
 
+def test_pairs_of_preferences_are_kept_for_train_rows_alone(tmp_path):
+    rows = [{"prompt": row["text"], "chosen": f"{i} pence", "rejected": f"{i + 1} pence"}
+            for i, row in enumerate(tickets())]
+    made = drafted(*rows)
+    write(made, tmp_path / "mine", schema="x.json")
+    task = load_task(tmp_path / "mine")
+    asked = {one.question.text: one for one in task.material.preferences}
+    assert set(asked) == {one.question.text for one in task.material.train}
+    liked = {row["prompt"]: (row["chosen"], row["rejected"]) for row in rows}
+    assert all((one.chosen, one.rejected) == liked[text] for text, one in asked.items())
+    assert f"{len(asked)} pairs of chosen and rejected" in dict(made.said)["preferences"]
+
+
+def test_rows_without_a_rejected_answer_make_no_pairs(tmp_path):
+    write(drafted(*tickets()), tmp_path / "mine", schema="x.json")
+    assert not (tmp_path / "mine" / "preferences.jsonl").exists()
+
+
 def test_the_fields_of_json_and_their_few_values_are_found():
     made = drafted(*[{"input": row["text"], "output": {"to": {"q": row["label"]}, "n": i}}
                      for i, row in enumerate(tickets())])

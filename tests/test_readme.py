@@ -6,6 +6,7 @@ import argparse
 import csv
 import re
 import shlex
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -85,3 +86,38 @@ def test_the_commands_for_ones_own_data_lead_from_a_csv_to_a_verdict(
     assert "3 labels (billing 100, delivery 100, technical 100)" in said
     assert "group: column customer" in (tmp_path / "evals/tickets/task.yaml").read_text()
     assert (tmp_path / "reports" / "tickets" / "report.html").is_file()
+
+
+# Commands that other tests run as they stand: tests/test_gate.py and test_ship.py (`gate`, and
+# what follows from one), test_export.py (llama.cpp's converter), test_serve.py (a server).
+ELSEWHERE = re.compile(r"advisor (gate|serve)\b|--gate |rollback|--as gguf")
+
+
+def test_the_commands_after_a_demo_can_be_given_in_their_order(tmp_path, monkeypatch):
+    """Each as it stands in the README, on the stand-in for a model and fewer rows."""
+    root = tmp_path / "home"
+    assert main(["init", str(root)]) == 0
+    shorten(root)
+    monkeypatch.chdir(root)
+    chapter = README.partition("## Your own data")[2].partition("\n## ")[0]
+    others = [one for one in COMMANDS if one not in chapter and not ELSEWHERE.search(one)]
+    assert len(others) > 15
+    for command in ["advisor run ticket-triage policy-qa", *others]:
+        given = shlex.split(command)[1:]
+        stand_in = ["--engine", "fake", "--no-input"] if given[0] == "run" else []
+        assert main([*given, *stand_in]) == 0, command
+        for path in root.glob("reports/*-fake*"):
+            target = path.with_name(path.name.replace("-fake", ""))
+            shutil.rmtree(target, ignore_errors=True)
+            path.rename(target)
+
+
+def shorten(root: Path) -> None:
+    """Fewer test rows, probes and suites: what is told here is that the commands work."""
+    tickets = root / "evals" / "ticket-triage" / "test.jsonl"
+    lines = tickets.read_text(encoding="utf-8").splitlines(keepends=True)
+    tickets.write_text("".join(lines[:40]), encoding="utf-8")
+    settings = root / "advisor.yaml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(re.sub(r"^retention:.*$", "retention: [grammar]", text,
+                               flags=re.MULTILINE), encoding="utf-8")

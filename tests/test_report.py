@@ -11,14 +11,17 @@ import pytest
 from jsonschema import Draft202012Validator
 from report_fixture import build_report, unmeasured
 
+from advisor.reasons import first_change
 from advisor.report import Report, figures, html, markdown, verdict_json, write
 from advisor.report.audit import audit
 from advisor.report.labels import Box, place
 from advisor.report.model import family, visible
+from advisor.report.outlook import sheets
 from advisor.report.rows import PAGE, rows_data, worst_rows
 from advisor.report.scatter import drawable, front
 from advisor.report.tables import fields_table, standings_table
-from advisor.verdict import Measure, Outcome
+from advisor.report.wording import changes, next_step
+from advisor.verdict import Chance, Measure, Outcome
 
 OUTCOMES: tuple[Outcome, ...] = ("recommend", "cannot_tell", "none_feasible")
 NAN = float("nan")
@@ -261,6 +264,48 @@ def test_what_would_change_the_advice_is_told_on_the_page_and_in_markdown(report
         assert "they pay from $0.0094 a correct answer" in text
         assert "2,100 calls a month" in text
         assert "By customer tier" in text
+
+
+def test_the_first_screen_says_what_would_change_the_advice_nearest_first(report: Report) -> None:
+    assert changes(report) == (
+        "quality margin above 31 points of quality: then none may be used; "
+        "volume below 3,100 calls a month: then zero-shot; "
+        "worth of a correct answer below 0.00012 USD a correct answer: then the data cannot tell.")
+    assert "Would change it: quality margin above 31" in markdown(report)
+    seen = report.verdict.outlook
+    assert seen is not None
+    steady = replace(seen, flips=tuple(replace(one, at=None) for one in seen.flips))
+    same = replace(report, verdict=replace(report.verdict, outlook=steady))
+    assert changes(same).startswith("No number searched would, alone: volume, quality margin")
+
+
+def test_the_next_step_does_not_say_again_what_would_change_the_advice(report: Report) -> None:
+    seen = report.verdict.outlook
+    assert seen is not None
+    step = f"Ship lora.{first_change(seen)} Label more rows."
+    assert "The advice changes first above 31 points" in step
+    told = replace(report, verdict=replace(report.verdict, next_step=step))
+    assert next_step(told) == "Ship lora. Label more rows."
+
+
+def test_who_was_never_the_best_shares_a_line(report: Report) -> None:
+    seen = report.verdict.outlook
+    assert seen is not None
+    never = tuple(Chance(name, 0.0, 0.0, None) for name in ("rag", "zero-shot"))
+    odd = replace(report.verdict, outlook=replace(seen, chances=(*seen.chances, *never)))
+    [sheet] = [one for one in sheets(replace(report, verdict=odd)) if one.title == "How sure it is"]
+    assert sheet.lines[-1] == ("never: rag and zero-shot", "0.0%", "0.0%")
+
+
+def test_long_parts_of_the_run_are_folded(report: Report) -> None:
+    files = {f"corpus/{at}.md": "ab" * 32 for at in range(40)}
+    noted = replace(report, run={**report.run, "data": files})
+    page, text = html(noted), markdown(noted)
+    assert "<summary>data <small>40 values, as in run.yaml</small></summary>" in page
+    assert '<h3>machine</h3>' in page
+    assert "- in run.yaml: data" in text
+    assert "corpus/39.md" not in text
+    assert "- machine.cores: 8" in text
 
 
 def test_a_report_without_an_outlook_has_no_section_for_it(report: Report) -> None:

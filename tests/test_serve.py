@@ -93,6 +93,15 @@ def test_an_answer_that_was_retrieved_names_its_sources(shipped):
     assert any("oak bridge" in passage for passage in reply.model_extra["passages"])
 
 
+def test_the_client_of_the_readme_gets_an_answer_and_its_sources(shipped, capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    with standing(bundle(shipped, "rag")) as server:
+        block = block.replace("http://127.0.0.1:8000/v1", server.url).replace("production", "tolls")
+        exec(re.sub(r'"How long .*?"', repr(ASKED), block), {})
+    assert "oak.md" in capsys.readouterr().out
+
+
 def test_a_stream_says_what_a_whole_answer_says(shipped):
     with standing(bundle(shipped, "rag")) as server:
         whole = said(server)

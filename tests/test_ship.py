@@ -171,17 +171,19 @@ def test_a_registered_version_passes_the_gate_against_an_alias_and_is_promoted(w
     assert "not about tolls@3" in capsys.readouterr().err
 
 
-def test_the_readmes_gate_of_a_registered_version_leads_to_its_promotion(workspace):
-    """Both commands as they stand there, on another task's versions."""
-    found = re.findall(r"^    advisor (gate .*@.*|registry promote .* --gate .*)$",
+def test_the_readmes_gate_of_a_registered_version_leads_to_its_promotion_and_back(workspace):
+    """The commands as they stand there, on another task's versions."""
+    found = re.findall(r"^    advisor (gate .*@.*|registry (?:promote .* --gate|rollback) .*)$",
                        (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE)
-    judged, promoted = (shlex.split(one.replace("policy-qa", "tolls")) for one in found)
+    judged, promoted, back = (shlex.split(one.replace("policy-qa", "tolls")) for one in found)
     for kind in ("zero-shot", "rag"):
         shipped(workspace, "--contender", kind)
     assert main(["registry", "promote", "tolls@1", "production"]) == 0
     assert main([*judged, "--no-input"]) == 0
     assert main(promoted) == 0
     assert Registry(workspace).find("tolls@production").number == 2
+    assert main(back) == 0
+    assert Registry(workspace).find("tolls@production").number == 1
 
 
 # ------------------------------------------------------------------ lineage, erasure

@@ -43,6 +43,25 @@ def leakage(looked: Looked) -> Iterator[Finding]:
     )
 
 
+def near_dev(looked: Looked) -> Iterator[Finding]:
+    """Dev rows that nearly equal one of train. Equal ones never load."""
+    train, dev = looked.splits["train"], looked.splits["dev"]
+    rows = [*train, *dev]
+    found = {pair.second: pair for pair in pairs([one.question.text for one in rows], ALIKE)
+             if pair.first < len(train) <= pair.second}
+    if not found:
+        yield ok("leakage", f"no dev row is {ALIKE:.0%} like one of train")
+        return
+    places = [f"{looked.place(rows[second])} like {looked.place(rows[pair.first])} "
+              f"({pair.likeness:.0%})" for second, pair in found.items()]
+    yield Finding(
+        "leakage", "warn" if len(found) > LEAKY * len(dev) else "note",
+        f"{len(found)} of {len(dev)} dev rows are at least {ALIKE:.0%} like a row of train: what "
+        "is chosen on dev will look better there than it is", tuple(places),
+        "give such rows the same group and split again, or delete them from train",
+    )
+
+
 def repeats(looked: Looked) -> Iterator[Finding]:
     """Test rows that ask the same as another one: fewer independent rows than it seems."""
     first: dict[str, Example] = {}

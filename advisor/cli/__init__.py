@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from advisor import __version__
+from advisor.cli.environment import read_env_file, with_variables
 from advisor.errors import AdvisorError, did_you_mean
 
 # verb -> what --help says; the module of the same name has `arguments` and `execute`.
@@ -43,10 +46,11 @@ adapting a model, measures quality, forgetting and cost, and says which to choos
 verbs:
 {verbs}
 
-`advisor VERB --help` tells more. Exit codes: 0 done or passed, 1 crash, 2 usage or
-bad input, 3 gate failed, check says no-go, or what is packed answers otherwise than
-was measured, 4 gate inconclusive, 75 another process holds the run or moved the alias,
-130 interrupted."""
+`advisor VERB --help` tells more. Every option is a variable too: ADVISOR_LIMIT=20 is
+--limit 20, in the environment or in a .env beside advisor.yaml. Exit codes: 0 done or
+passed, 1 crash, 2 usage or bad input, 3 gate failed, check says no-go, or what is packed
+answers otherwise than was measured, 4 gate inconclusive, 75 another process holds the run
+or moved the alias, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,5 +99,6 @@ def _execute(verb: str, given: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.arguments(parser)
-    code: int = module.execute(parser.parse_args(given))
+    read_env_file(Path.cwd())
+    code: int = module.execute(parser.parse_args(with_variables(parser, given, os.environ)))
     return code

@@ -85,6 +85,7 @@ def _findings(
     looked = Looked(task, where)
     policy = settings.policy
     yield from rows.leakage(looked)
+    yield from rows.near_dev(looked)
     yield from rows.repeats(looked)
     yield from rows.conflicts(looked)
     yield from rows.balance(looked)

@@ -1,4 +1,4 @@
-"""Print the JSON schema of advisor.yaml (settings), task.yaml (task) or a recipe."""
+"""Print the JSON schema of advisor.yaml (settings), task.yaml (task), a recipe or trust.yaml."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import argparse
 import json
 
 from advisor.config import Recipe, Settings, Strict, TaskFile
+from advisor.ship.trust import TrustFile
 
-MODELS: dict[str, type[Strict]] = {"settings": Settings, "task": TaskFile, "recipe": Recipe}
+MODELS: dict[str, type[Strict]] = {
+    "settings": Settings, "task": TaskFile, "recipe": Recipe, "trust": TrustFile,
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,7 @@ GROUPS = (
 HEADS = ("subject", "title", "headline")  # read before the text that they head
 CHOICES = ("choices", "options")
 SOURCES = ("sources", "source", "document", "document_id", "doc_id", "file", "filename")
+REJECTED = ("rejected",)  # beside `chosen`, as preference tuning takes them
 IDS = ("id", "row_id", "uid", "guid")
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -39,6 +40,7 @@ class Columns:
     """The part that each column plays; empty names play none.
 
     `question` are read one after the other. `instruction` is one text that all rows share.
+    `rejected` holds what people liked less than the answer.
     """
 
     shape: str
@@ -49,11 +51,12 @@ class Columns:
     sources: str = ""
     id: str = ""
     instruction: str = ""
+    rejected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row as understood; `group` is empty where no column says."""
+    """One row as understood; `group` and `rejected` are empty where no column says."""
 
     where: str
     id: str
@@ -62,6 +65,7 @@ class Item:
     group: str
     choices: tuple[str, ...]
     sources: tuple[str, ...]
+    rejected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ def find_columns(records: Records, told: Told) -> Columns:
         choices=told.choices or _pick(spare, CHOICES, _is_list),
         sources=told.sources,
         id=_pick(spare, IDS, lambda values: len(set(map(as_text, values))) == len(records.rows)),
+        rejected=_pick(spare, REJECTED, bool) if _plain(found.answer) == "chosen" else "",
     )
 
 
@@ -232,6 +237,7 @@ def item(row: Record, columns: Columns) -> Item:
         group,
         choices,
         tuple(as_text(one) for one in named if as_text(one)),
+        "".join(map(as_text, _targets(values.get(columns.rejected))[:1])),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from advisor.contenders.floor import floor
-from advisor.core import Example, Question, ScorerSpec
+from advisor.core import Example, Preference, Question, ScorerSpec
 from advisor.data.checks import same_item
 from advisor.data.near import ALIKE, pairs
 from advisor.errors import AdvisorError
@@ -37,7 +37,8 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A task that is not on disk yet. `said` holds (what, how it was understood)."""
+    """A task that is not on disk yet. `said` holds (what, how it was understood);
+    `preferences` are pairs of train rows alone."""
 
     name: str
     splits: Mapping[str, tuple[Example, ...]]
@@ -45,6 +46,7 @@ class Draft:
     guess: Guess
     chance: float
     said: tuple[tuple[str, str], ...]
+    preferences: tuple[Preference, ...] = ()
 
 
 def draft(
@@ -75,18 +77,23 @@ def draft(
     kept, groups, near = _clear_of_given(kept, groups)
     homes = _homes(kept, groups, found, wish=wish)
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
+    preferences: list[Preference] = []
     for number, ((given, one), group, home) in enumerate(zip(kept, groups, homes, strict=True), 1):
         name = f"{given}-{one.id}" if given and one.id else one.id or f"r{number}"
-        splits[home].append(_example(one, name, group=group, choices=found.choices))
+        made = _example(one, name, group=group, choices=found.choices)
+        splits[home].append(made)
+        if home == "train" and one.rejected not in ("", *made.targets):
+            preferences.append(Preference(made.question, made.targets[0], one.rejected))
     if empty := [name for name in SPLITS if not splits[name]]:
         raise AdvisorError(f"{empty[0]} would have no rows: {len(set(groups))} groups are too few "
                            "or too unequal to be dealt to three splits",
                            fix="choose another column with --group, or add rows")
     whole = {name: tuple(rows) for name, rows in splits.items()}
     chance = _chance(whole, found)
-    notes = [*wording.lost_rows(lost), *same, *near, grouped, *wording.documents(documents)]
+    notes = [*wording.lost_rows(lost), *same, *near, grouped, *wording.documents(documents),
+             *wording.preferred(columns, len(preferences))]
     told = wording.said(main, columns, found, splits=whole, chance=chance, notes=notes)
-    return Draft(wish.name, whole, documents, found, chance, told)
+    return Draft(wish.name, whole, documents, found, chance, told, tuple(preferences))
 
 
 def _items(

@@ -33,7 +33,7 @@ def said(
     for note in notes:
         head, _, rest = note.partition(": ")
         lines.append((head, f"{rest} [--group]") if head == "group" else
-                     (head, rest) if head == "documents" else ("left out", note))
+                     (head, rest) if head in ("documents", "preferences") else ("left out", note))
     graded = f"{found.kind}: {found.why['scorer']} [--task-kind]"
     lines += [
         ("graded", graded),
@@ -86,6 +86,14 @@ def documents(folder: Path | None) -> list[str]:
     others = sum(path.is_file() for path in folder.rglob("*")) - len(files)
     return [f"documents: {len(files)} from {folder}" + (f", {others} other files not read"
                                                         if others else "")]
+
+
+def preferred(columns: Columns, count: int) -> list[str]:
+    """What became of answers that people liked less."""
+    if not columns.rejected:
+        return []
+    return [f"preferences: {count} pairs of {columns.answer} and {columns.rejected}, of train "
+            "rows alone, for lora-dpo and lora-simpo"]
 
 
 def texts(folder: Path) -> list[Path]:

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from advisor.core import Example, ScorerSpec
+from advisor.core import Example, Preference, ScorerSpec
+from advisor.data.beside import PREFERENCES
 from advisor.data.rows import sample
 from advisor.data.task import load_task
 from advisor.errors import AdvisorError
@@ -33,6 +34,9 @@ def write(made: Draft, folder: Path, *, schema: str) -> list[Path]:
         for name, rows in made.splits.items():
             with (staged / f"{name}.jsonl").open("x", encoding="utf-8") as stream:
                 stream.writelines(_line(example) for example in rows)
+        if made.preferences:
+            with (staged / PREFERENCES).open("x", encoding="utf-8") as stream:
+                stream.writelines(_pair(one) for one in made.preferences)
         text = task_yaml(made.name, made.guess, chance=made.chance, said=made.said, schema=schema)
         (staged / "task.yaml").write_text(text, encoding="utf-8")
         for path in texts(made.documents) if made.documents else ():
@@ -61,6 +65,11 @@ def _line(example: Example) -> str:
         row["choices"] = list(question.choices)
     if example.sources:
         row["sources"] = list(example.sources)
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _pair(one: Preference) -> str:
+    row = {"prompt": one.question.text, "chosen": one.chosen, "rejected": one.rejected}
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
+from advisor.report.conditions import Check, conditions
 from advisor.report.figures import listed, milliseconds, plural, whole, words
 from advisor.report.model import Report, first_trials, ranked
 from advisor.verdict import Counts, Forgetting
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: `ok`, `note` (read it) or `fault` (the figures do not compare)."""
-
-    state: Literal["ok", "note", "fault"]
-    title: str
-    finding: str
 
 
 def audit(report: Report) -> tuple[Check, ...]:
@@ -29,6 +19,7 @@ def audit(report: Report) -> tuple[Check, ...]:
         *_planned(report),
         _entered(report),
         _same_items(report),
+        *conditions(report),
         _groups(report),
         _unread(report),
         _shortened(report),
@@ -84,7 +75,10 @@ def _reasons(report: Report, key: str) -> list[str]:
     found = report.run.get(key)
     if not isinstance(found, Mapping):
         return []
-    return [f"{name} ({str(why).rstrip('.')})" for name, why in found.items()]
+    alike: dict[str, list[str]] = {}
+    for name, why in found.items():
+        alike.setdefault(str(why).rstrip("."), []).append(name)
+    return [f"{listed(names, 12)} ({why})" for why, names in alike.items()]
 
 
 def _same_items(report: Report) -> Check:

@@ -25,6 +25,7 @@ FAMILY_WORDS: Mapping[Family, str] = {
 }
 AXES = ("prompt", "retrieval", "weights", "decoding")
 _UNSET = frozenset({"", "-", "none"})
+LONG = 24  # values in a part of run.yaml; of longer parts a reader sees the name first
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from advisor.report.figures import (
     MISSING,
     decimal,
     known,
+    listed,
     money,
     p_value,
     percent,
@@ -21,6 +22,7 @@ from advisor.report.figures import (
     words,
 )
 from advisor.report.model import Report, level, ranked
+from advisor.report.wording import flip_name
 from advisor.verdict import Flip, Outlook
 
 COSTS, LEARNT = "Where costs cross", "Learning curves"
@@ -48,14 +50,15 @@ def sheets(report: Report) -> tuple[Sheet, ...]:
 
 def _flips(seen: Outlook) -> Sheet:
     lines = tuple(
-        (flip.parameter, _now(flip), flip_words(flip)) for flip in seen.flips
+        (flip_name(flip), flip.parameter, _now(flip), flip_words(flip)) for flip in seen.flips
     )
     lede = (
         "Each number alone, all others as they are: the nearest value at which the advice "
         "becomes another. advisor decide RUN --set volume=2e6 decides again with yours."
     )
     return Sheet("What would change the advice", lede,
-                 (("Number", ""), ("Today", ""), ("The advice changes", "")), lines)
+                 (("Number", ""), ("Key", "of --set"), ("Today", ""), ("The advice changes", "")),
+                 lines)
 
 
 def _now(flip: Flip) -> str:
@@ -63,13 +66,21 @@ def _now(flip: Flip) -> str:
 
 
 def _odds(seen: Outlook) -> Sheet:
-    lines = tuple(
+    """A line each for those with a chance, one for all the others."""
+    able = [one for one in seen.chances if one.best or one.within]
+    lines: list[tuple[str, ...]] = [
         (one.contender, percent(one.best), percent(one.within), money(one.utility_usd))
-        for one in seen.chances
+        for one in able
+    ]
+    if rest := [one.contender for one in seen.chances if one not in able]:
+        lines.append((f"never: {listed(rest, 20)}", percent(0.0), percent(0.0), MISSING))
+    heads: tuple[tuple[str, str], ...] = (
+        ("Contender", ""), ("Best", "of redraws"), ("Within the margin", "of the best"),
+        ("Utility", "over the horizon"),
     )
-    heads = (("Contender", ""), ("Best", "of redraws"), ("Within the margin", "of the best"),
-             ("Utility", "over the horizon"))
-    return Sheet("How sure it is", _stake(seen), heads, lines)
+    if not any(known(one.utility_usd) for one in able):
+        heads, lines = heads[:3], [line[:3] for line in lines]
+    return Sheet("How sure it is", _stake(seen), heads, tuple(lines))
 
 
 def _stake(seen: Outlook) -> str:

@@ -26,14 +26,32 @@ from advisor.report.figures import MISSING, known, listed, plural
 from advisor.report.intervals import bits, differences, forgetting, quality
 from advisor.report.jsonform import dumps, page_data
 from advisor.report.lookups import HEADS, lookups
-from advisor.report.model import FAMILY_WORDS, Report, family, lead, level, ranked, visible
+from advisor.report.model import (
+    FAMILY_WORDS,
+    LONG,
+    Report,
+    family,
+    lead,
+    level,
+    ranked,
+    visible,
+)
 from advisor.report.outlook import COSTS, LEARNT, sheets
 from advisor.report.rows import rows_data, worst_rows
 from advisor.report.scatter import drawable, front, scatter
 from advisor.report.tables import contrasts, fields_table, shared_method, standings_table
 from advisor.report.trust import trust
 from advisor.report.whatif import what_if
-from advisor.report.wording import certainty, headline, limited_banner, tiles, unchanged_sentence
+from advisor.report.wording import (
+    certainty,
+    changes,
+    contended,
+    headline,
+    limited_banner,
+    next_step,
+    tiles,
+    unchanged_sentence,
+)
 from advisor.verdict import Forgetting
 
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
@@ -48,6 +66,11 @@ class Entry:
     key: str
     text: str
     below: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """How many texts stand in it."""
+        return sum(one.size for one in self.below) if self.below else 1
 
 
 def html(report: Report) -> str:
@@ -82,6 +105,9 @@ def _first_screen(report: Report) -> dict[str, object]:
         "opening": _OPENING[report.verdict.outcome],
         "headline": visible(tight(headline(report))),
         "certainty": visible(tight(certainty(report))),
+        "next_step": next_step(report),
+        "changes": changes(report),
+        "contended": contended(report),
         "banner": limited_banner(report),
         "tiles": tiles(report),
         "about": lead(report.verdict),
@@ -126,6 +152,7 @@ def _evidence(report: Report) -> dict[str, object]:
         "lookup_heads": HEADS,
         "checks": audit(report),
         "entries": _entries(report.run),
+        "long": LONG,
     }
 
 

@@ -1,4 +1,4 @@
-"""The report as Markdown, short enough for a comment on a pull request."""
+"""The report as Markdown, short enough for a comment on a pull request (65,536 characters)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from advisor.report.audit import audit
 from advisor.report.detectors import detectors
 from advisor.report.figures import MISSING, bounds, decimal, points, points_measure, words
 from advisor.report.lookups import HEADS, lookups
-from advisor.report.model import Report, level, ranked, visible
+from advisor.report.model import LONG, Report, level, ranked, visible
 from advisor.report.outlook import Sheet, sheets
 from advisor.report.tables import Cell, standings_table
 from advisor.report.trust import trust
@@ -17,8 +17,11 @@ from advisor.report.wording import (
     GATE_WORDS,
     UNIT_WORDS,
     certainty,
+    changes,
+    contended,
     headline,
     limited_banner,
+    next_step,
     unchanged_sentence,
 )
 from advisor.verdict import Forgetting, SuiteChange
@@ -58,7 +61,9 @@ def _opening(report: Report) -> list[str]:
         f"> **{banner}**" if banner else "",
         safe(certainty(report)),
         "\n".join(f"- {safe(reason)}" for reason in verdict.because),
-        f"Next: {safe(verdict.next_step)}" if verdict.next_step else "",
+        f"Would change it: {safe(told)}" if (told := changes(report)) else "",
+        f"Next: {safe(step)}" if (step := next_step(report)) else "",
+        safe(contended(report)),
     ]
 
 
@@ -128,7 +133,14 @@ def _change(change: SuiteChange) -> list[str]:
 
 def _measured(report: Report) -> str:
     checks = [f"- {safe(check.title)}: {safe(check.finding)}" for check in audit(report)]
-    return "\n".join([*checks, *_run_lines(report.run, "")])
+    long = [key for key, value in report.run.items() if _size(value) > LONG]
+    short = {key: value for key, value in report.run.items() if key not in long}
+    more = [f"- in run.yaml: {safe(', '.join(long))}"] if long else []
+    return "\n".join([*checks, *_run_lines(short, ""), *more])
+
+
+def _size(value: object) -> int:
+    return sum(map(_size, value.values())) if isinstance(value, Mapping) else 1
 
 
 def _run_lines(run: Mapping[str, object], prefix: str) -> list[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, log
 
+from advisor.reasons import first_change, flip_words
+from advisor.report.conditions import crowded
 from advisor.report.figures import (
     bounds,
     decimal,
@@ -22,7 +25,7 @@ from advisor.report.figures import (
     words,
 )
 from advisor.report.model import Report, compared, lead, level, ranked, reference
-from advisor.verdict import Forgetting, GateState, Standing
+from advisor.verdict import Flip, Forgetting, GateState, Standing
 
 GATE_WORDS: Mapping[GateState, str] = {
     "pass": "pass",
@@ -36,6 +39,17 @@ UNIT_WORDS: Mapping[str, str] = {
     "nats_per_token": "nats per token",
 }
 UNCHANGED_WORDS = "unchanged by construction"
+CHANGES = 3  # on the first screen; the others stand in their table
+FLIP_WORDS: Mapping[str, str] = {
+    "price.machine_hour": "price of a machine hour",
+    "price.tokens": "endpoints' prices",
+    "volume": "volume",
+    "churn": "churn",
+    "margin": "quality margin",
+    "retention_margin": "retention margin",
+    "latency": "latency limit",
+    "value": "worth of a correct answer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +117,47 @@ def _infeasible(report: Report, closest: Standing) -> str:
 
 
 def certainty(report: Report) -> str:
-    """How sure the headline is: the paired comparison behind it, or that there is none."""
+    """How sure the headline is: the paired comparison behind it. Where the data cannot tell,
+    the reasons say it already."""
     chosen = lead(report.verdict)
-    if chosen is None:
+    if chosen is None or report.verdict.outcome == "cannot_tell":
         return ""
     if report.verdict.outcome == "none_feasible":
         return f"It is barred by: {limits(chosen)}."
-    if report.verdict.outcome == "cannot_tell":
-        fit = [one for one in ranked(report.verdict) if not one.barred_by]
-        pair = (fit[0], fit[1]) if len(fit) > 1 else None
-    else:
-        found = reference(report.verdict, chosen)
-        pair = (chosen, found[0]) if found else None
-    return _paired(report, *pair) if pair else ""
+    found = reference(report.verdict, chosen)
+    return _paired(report, chosen, found[0]) if found else ""
+
+
+def next_step(report: Report) -> str:
+    """What to do next, without the change of advice that `changes` tells."""
+    seen = report.verdict.outlook
+    return report.verdict.next_step.replace(first_change(seen), "") if seen else \
+        report.verdict.next_step
+
+
+def changes(report: Report) -> str:
+    """The numbers that would change the advice, the nearest first; empty without an outlook."""
+    seen = report.verdict.outlook
+    if seen is None or not seen.flips:
+        return ""
+    found = sorted((one for one in seen.flips if one.at is not None), key=_distance)
+    if not found:
+        return "No number searched would, alone: " \
+               f"{listed([flip_name(one) for one in seen.flips], 12)}."
+    said = [f"{flip_name(one)} {flip_words(one)}" for one in found]
+    return f"{'; '.join(said[:CHANGES])}."
+
+
+def flip_name(flip: Flip) -> str:
+    """The number in words; on the command line it is `flip.parameter`."""
+    suite = flip.parameter.removeprefix("protect.")
+    return FLIP_WORDS.get(flip.parameter) or f"margin on {words(suite)}"
+
+
+def _distance(flip: Flip) -> float:
+    """How far off in proportion; numbers that were not said, or are zero, come last."""
+    now, at = flip.now, flip.at
+    return abs(log(at / now)) if now and at and now > 0 and at > 0 else inf
 
 
 def _paired(report: Report, one: Standing, other: Standing) -> str:
@@ -211,14 +253,25 @@ def _forgets(chosen: Standing) -> Tile:
         return Tile("Forgets", "nothing", ("the weights are the untouched base:", UNCHANGED_WORDS))
     pooled = chosen.forgetting.pooled
     size = pooled.drop.value
-    bound = f"upper bound {points(pooled.upper, signed=False)}"
+    bound = f"at most {points(pooled.upper, signed=False)}"
     if pooled.margin is not None:
-        bound += f", margin {points(pooled.margin, signed=False)}"
+        bound += f"; {points(pooled.margin, signed=False)} are allowed"
     return Tile(
         f"Forgets (gate: {GATE_WORDS[pooled.state]})",
         f"{decimal(size * 100)} points" if known(size) else points(None),
-        (f"pooled drop {bounds(pooled.drop)}", bound),
+        (f"lost elsewhere {bounds(pooled.drop)}{', a gain' if size < 0 else ''}", bound),
     )
+
+
+def contended(report: Report) -> str:
+    """Whose latency and cost were taken beside other work; empty where nobody's were."""
+    busy = crowded(report)
+    if not busy:
+        return ""
+    most = percent(max(busy.values()), 0)
+    names = [one.contender for one in ranked(report.verdict) if one.contender in busy]
+    return (f"Other work took up to {most} of the processor while {listed(names)} "
+            f"{'was' if len(names) == 1 else 'were'} timed: their latency and cost are too high.")
 
 
 def unchanged_sentence(report: Report) -> str:
