@@ -26,6 +26,8 @@ from advisor.serve.service import Registered
 from advisor.serve.tokens import tokens
 from advisor.ship.registry import Registry
 
+ROOT = Path(__file__).parent.parent
+
 openai = pytest.importorskip("openai")
 
 NAMES = ("floor", "zero-shot", "few-shot", "rag", "lora")
