@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from processes import serving
+from processes import ROOT, serving
 from shipping import finished, home
 from standing import Held, standing, until
 
@@ -25,8 +25,6 @@ from advisor.serve.app import Limits
 from advisor.serve.service import Registered
 from advisor.serve.tokens import tokens
 from advisor.ship.registry import Registry
-
-ROOT = Path(__file__).parent.parent
 
 openai = pytest.importorskip("openai")
 
