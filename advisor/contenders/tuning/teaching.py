@@ -77,14 +77,14 @@ def taught(
     Raises AdvisorError when it answers too few of them.
     """
     wanted = {question.id for question in asked}
-    said = {name: answer for name, answer in notes.read().items() if name in wanted}
-    earlier = sum(answer.usage.seconds for answer in said.values())
+    said = {name: given for name, given in notes.read().items() if name in wanted}
+    earlier = sum(given.usage.seconds for given in said.values())
     started = time.perf_counter()
     if waiting := [question for question in asked if question.id not in said]:
-        for answer in teacher.answer(waiting):
-            said[answer.question_id] = answer
-            if not answer.failure:
-                notes.keep(answer)
+        for given in teacher.answer(waiting):
+            said[given.question_id] = given
+            if not given.failure:
+                notes.keep(given)
     seconds = time.perf_counter() - started + earlier
     rows, refused = [], list[Answer]()
     for question in asked:
