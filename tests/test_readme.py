@@ -90,8 +90,10 @@ def test_the_commands_for_ones_own_data_lead_from_a_csv_to_a_verdict(
 
 
 # Commands that other tests run as they stand: tests/test_gate.py and test_ship.py (`gate`, and
-# what follows from one), test_export.py (what needs weights), test_serve.py (a server).
-ELSEWHERE = re.compile(r"advisor (gate|serve)\b|--gate |rollback|--as (merged|gguf)")
+# what follows from one), test_export.py (what needs weights), test_serve.py (a server),
+# test_cli.py (the stand-in makes no mistakes on train, of which `thorough` would learn).
+ELSEWHERE = re.compile(
+    r"advisor (gate|serve)\b|--gate |rollback|--as (merged|gguf)|--preset thorough")
 
 
 def test_the_commands_after_a_demo_can_be_given_in_their_order(tmp_path, monkeypatch):
