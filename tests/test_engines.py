@@ -564,6 +564,24 @@ def test_a_single_call_reuses_the_beginning_of_the_last_ones(tiny):
     assert engine.weights._kept is kept
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("earlier", [0, 3])  # tokens that a cache held before
+@pytest.mark.parametrize("behind", [0, 5])
+def test_attention_in_blocks_is_attention_at_once(behind, earlier, monkeypatch):
+    draw = torch.Generator().manual_seed(7)
+    query = torch.randn(3, 6, 11, 8, generator=draw)
+    key, value = (torch.randn(3, 2, 11 + earlier, 8, generator=draw) for _ in "kv")
+    before = tuple(torch.randn(1, 2, behind, 8, generator=draw) for _ in "kv") if behind else None
+    visible = torch.ones(11, 11 + earlier, dtype=torch.bool).tril(earlier)
+    visible[4, 2] = False  # as where a row is a tree
+    mask = attention.additive(visible[None, None], torch.float32)
+    whole = attention._plain(query, key, value, mask, before=before)
+    monkeypatch.setattr(attention, "BLOCK", 4)
+    monkeypatch.setattr(attention, "SCORES", 600)  # two rows at a time, or one
+    parts = attention._in_blocks(query, key, value, mask, before=before)
+    assert torch.allclose(parts, whole, atol=1e-6)
+
+
 def test_attention_that_this_package_cannot_do_stays_as_it_came(tiny, monkeypatch):
     monkeypatch.setattr(attention, "_plain", lambda query, *_, **__: torch.zeros_like(query))
     engine = transformers_engine.engine(tiny, dtype="float32")

@@ -3,12 +3,14 @@
 The beginning's keys and values are held once. Every row's queries meet them in one
 product, then the row's own; one softmax runs over both (or two are merged by their
 log-sum-exp, as in Milakov and Gimelshein, arXiv 1805.02867). On a CPU this is also
-faster than the fused kernel for short rows in bfloat16; docs/performance.md has figures.
+faster than the fused kernel in bfloat16, if scores are made in parts that the processor's
+cache holds; docs/performance.md has figures.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -17,8 +19,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "advisor"
-# In float32 the fused kernel is the faster one for more queries than this (measured).
+# In float32 behind a beginning the fused kernel is faster for more queries than this (measured).
 FEW_QUERIES = 64
+# Scores that are held at once (4 MiB in bfloat16), and queries of a row among them (measured).
+SCORES = 2**21
+BLOCK = 64
 Tensors = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -71,10 +76,10 @@ def attend(
         )
     if attention_mask.dtype == torch.bool:
         attention_mask = additive(attention_mask, query.dtype)
-    if _fused(query):
+    if before is not None and _fused(query):
         out = _merged(query, key, value, attention_mask, before=before, scale=scale)
     else:
-        out = _plain(query * scale, key, value, attention_mask, before=before)
+        out = _in_blocks(query * scale, key, value, attention_mask, before=before)
     return out.transpose(1, 2), None
 
 
@@ -93,6 +98,33 @@ def _fused(query: torch.Tensor) -> bool:
         and query.shape[2] > FEW_QUERIES
         and not torch.is_grad_enabled()
     )
+
+
+def _in_blocks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, *,
+    before: Tensors | None,
+) -> torch.Tensor:
+    """`_plain` for some rows and queries at a time, where all scores at once would be many.
+
+    Where the queries are all the columns, those after a query are left out, as its mask would.
+    """
+    rows, heads, queries, _ = query.shape
+    own = key.shape[2]
+    columns = own + (before[0].shape[2] if before else 0)
+    few = rows * heads * queries * columns <= SCORES
+    if few or query.device.type != "cpu" or torch.is_grad_enabled():
+        return _plain(query, key, value, mask, before=before)
+    mask = mask.expand(rows, -1, -1, -1)
+    out = torch.empty_like(query)
+    some = max(1, SCORES // (heads * min(BLOCK, queries) * columns))
+    for first, start in product(range(0, rows, some), range(0, queries, BLOCK)):
+        part, asked = slice(first, first + some), slice(start, start + BLOCK)
+        seen = slice(start + BLOCK if queries == own else None)
+        out[part, :, asked] = _plain(
+            query[part, :, asked], key[part, :, seen], value[part, :, seen],
+            mask[part, :, asked, seen], before=before,
+        )
+    return out
 
 
 def _plain(
@@ -122,7 +154,7 @@ def _plain(
 
 def _merged(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, *,
-    before: Tensors | None, scale: float,
+    before: Tensors, scale: float,
 ) -> torch.Tensor:
     """The fused kernel over a row's own tokens, and over the beginning."""
     rows, heads, queries, dim = query.shape
@@ -133,8 +165,6 @@ def _merged(
         query, key.repeat_interleave(many, 1), value.repeat_interleave(many, 1),
         attn_mask=mask, scale=scale,
     )
-    if before is None:
-        return own  # type: ignore[no-any-return]
     flat = query.reshape(rows, groups, -1, dim).transpose(0, 1).reshape(1, groups, -1, dim)
     theirs, size = kernel(flat, *before, scale=scale)
     theirs = theirs[0].view(groups, rows, many, queries, dim).transpose(0, 1).reshape(query.shape)
