@@ -150,6 +150,36 @@ def test_a_renamed_recipe_is_not_asked_again(planned):
     assert calls(replace(planned, recipes=renamed)) == 0
 
 
+def test_what_a_search_settles_on_is_not_asked_again_where_it_is_another_contender(
+    planned, tmp_path
+):
+    plain = {"four": recipe("prompt: {shots: 4}", tmp_path)}
+    go(replace(planned, recipes=plain))
+    searched = "prompt: {shots: 4, tune: {wording: ['{instruction} Please.'], rows: 2}}"
+    both = replace(planned, recipes={**plain, "found": recipe(searched, tmp_path)})
+    assert calls(both) == 4 + 1 + PROBED  # the search, and a first call to warm up
+    said = answers(planned.folder)
+    assert all(text == said["four", asked] for (who, asked), text in said.items() if who == "found")
+    noted = yaml.safe_load((planned.folder / "run.yaml").read_text())["measured"]
+    assert noted["found"]["same_as"] == "four"
+    assert "same_as" not in noted["four"]
+
+
+def test_weights_that_come_out_the_same_are_scored_for_forgetting_once(planned, tmp_path):
+    suites = load_suites(Settings().retention, Workspace(ROOT).retention_file)
+    tuned = {"lora": recipe("weights: {kind: lora}", tmp_path)}
+    searched = "weights: {kind: lora, tune: {learning_rate: [5.0e-4, 1.0e-3]}}"
+    both = {**tuned, "found": recipe(searched, tmp_path)}
+    go(replace(planned, recipes=both, suites=suites))
+    noted = yaml.safe_load((planned.folder / "run.yaml").read_text())["measured"]
+    assert noted["found"]["same_as"] == "lora"
+    with closing(sqlite3.connect(planned.folder / "journal.db")) as connection:
+        rows = connection.execute(
+            "SELECT contender, payload FROM stages WHERE kind = 'retention'").fetchall()
+    scores = dict(rows)
+    assert scores["found"] == scores["lora"]
+
+
 def test_a_changed_test_row_is_asked_anew_and_no_other(planned):
     go(planned)
     first, *rest = planned.task.test

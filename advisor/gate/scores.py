@@ -22,12 +22,11 @@ from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
 from advisor.runner.record import JOURNAL, Missing, Mute, Record, nothing_to_open
-from advisor.runner.stages import Stages, base_key
+from advisor.runner.stages import Stages, base_key, retention_stage
 from advisor.runner.trial import (
     as_prepared,
     base_retention,
     probe_stage,
-    retention_stage,
     scored,
     trial_of,
 )

@@ -29,14 +29,13 @@ from advisor.errors import Busy
 from advisor.runner.detectors import base_reworded
 from advisor.runner.journal import Journal, JournalError
 from advisor.runner.plan import Plan, Watch
-from advisor.runner.stages import Stages, base_key
+from advisor.runner.stages import Stages, base_key, retention_stage
 from advisor.runner.trial import (
     answers_of,
     as_prepared,
     base_retention,
     looked_up,
     prepared,
-    retention_stage,
     scored,
     unprepared,
 )

@@ -36,12 +36,11 @@ from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, code_digest_of
 from advisor.runner.run import Base, case_of
-from advisor.runner.stages import Stages, base_key
+from advisor.runner.stages import Stages, base_key, retention_stage
 from advisor.runner.trial import (
     as_prepared,
     base_retention,
     looked_up,
-    retention_stage,
     scored,
     trial_of,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advisor.data.digest import AnswerKey
+from advisor.data.digest import AnswerKey, digest
 from advisor.runner.journal import Journal
 from advisor.runner.plan import Plan, Watch
 
@@ -21,3 +22,8 @@ class Stages:
 def base_key(plan: Plan) -> AnswerKey:
     """The identity of the untouched base on suites: no task and no seed is part of it."""
     return AnswerKey("base", 0, "base", plan.tools.engine.digest, "none", plan.code)
+
+
+def retention_stage(key: AnswerKey, suites: Sequence[str]) -> str:
+    """The key of the scores on suites, given by digest and in order."""
+    return key.stage("retention " + digest(list(suites)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,13 @@ from advisor.errors import AdvisorError
 from advisor.measures import retention
 from advisor.measures.scorers import grade
 from advisor.runner import fresh, leaks, lookup
+from advisor.runner.alike import first_alike, take_over
 from advisor.runner.contention import watched
 from advisor.runner.detectors import own_text
 from advisor.runner.journal import Journal
 from advisor.runner.opened import Opened
 from advisor.runner.plan import Plan, Watch, recipe_digest
-from advisor.runner.stages import Stages, base_key
+from advisor.runner.stages import Stages, base_key, retention_stage
 from advisor.ship.bundle import digests
 from advisor.trial import PrepareCost, Probe, Retrieved, Row, SuiteScores, TokenPrices, Trial
 
@@ -53,6 +54,8 @@ def run_trial(
     # that was lost and trained anew are never mixed with the old one's.
     made_from = {"engine": key.engine, "material": key.material}
     key = as_prepared(key, made["files"])
+    if (first := first_alike(key, made["recipe"], stages)) != key:
+        take_over(first, key, stages)
     settled = Recipe.model_validate(made["recipe"])
     trial, others = trial_of(key, settled, opened, made["cost"], stages=stages)
     trial = replace(trial, retrieved=looked_up(key, settled, opened, stages=stages))
@@ -64,6 +67,8 @@ def run_trial(
         trial = replace(trial, leakage=leaks.leaks(key, settled, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": made["files"],
              "made_from": made_from, "busy_with_other_work": others}
+    if first.contender != name:
+        notes["same_as"] = first.contender
     if made["found"]:
         notes["chosen_on_dev"] = made["found"]
     return trial, notes
@@ -210,9 +215,9 @@ def prepared(
     files = digests(system_folder)
     size = sum(path.stat().st_size for path in system_folder.rglob("*") if path.is_file())
     seconds = time.perf_counter() - started - kept.waited + made.cost.earlier_seconds
-    tuning = made.cost.seconds + made.cost.earlier_seconds
     cost = replace(made.cost, seconds=seconds * plan.share, artefact_bytes=size,
-                   tuning_seconds=tuning * plan.share, usd_paid=_paid(made.cost, recipe, plan))
+                   tuning_seconds=made.cost.seconds * plan.share,
+                   usd_paid=_paid(made.cost, recipe, plan))
     stored = {"files": files, "cost": asdict(cost), "found": dict(made.found),
               "recipe": made.recipe.model_dump(mode="json")}
     journal.put_stage(stage, "prepare", stored, contender=key.contender)
@@ -320,11 +325,6 @@ def base_retention(plan: Plan, journal: Journal) -> dict[str, SuiteScores]:
     engine = plan.tools.engine
     opened = Opened(lambda: (_Mute(), engine))
     return retention_of(base_key(plan), opened, plan=plan, journal=journal)
-
-
-def retention_stage(key: AnswerKey, suites: Sequence[str]) -> str:
-    """The key of the scores on suites, given by digest and in order."""
-    return key.stage("retention " + digest(list(suites)))
 
 
 class _Mute:
