@@ -519,6 +519,24 @@ def test_what_differs_in_the_prompt_only_is_tuned_apart_and_the_same_once(task, 
     assert again.cost.earlier_seconds == first.cost.seconds
 
 
+def test_two_ways_of_preferring_draw_and_ask_the_weights_they_start_from_once(task, tmp_path):
+    class Wrong(Listening):
+        def generate(self, prompts: Any, **more: Any) -> Any:
+            for index, one in FakeEngine.generate(self, prompts, **more):
+                self.asked.append(prompts[index])
+                yield index, replace(one, text="1 pence")
+
+    engine, asked = Wrong(), []
+    for method in ("dpo", "simpo"):
+        before = len(engine.asked)
+        text = f"weights: {{kind: lora, prefer: {{method: {method}, draws: 1}}}}\n"
+        last = kept_run(text, task, tmp_path, engine)
+        asked.append(len(engine.asked) - before)
+    train, dev = len(task.material.train), len(task.material.dev)
+    assert asked == [train + 2 * dev, dev]
+    assert 0 < last.cost.earlier_seconds < last.cost.seconds
+
+
 def test_kept_weights_that_were_changed_are_tuned_again(task, tmp_path):
     engine = Listening()
     kept_run("weights: {kind: lora}\n", task, tmp_path, engine)

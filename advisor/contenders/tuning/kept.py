@@ -1,8 +1,8 @@
-"""Tuned weights that several contenders of a run need, tuned once.
+"""Tuned weights, and what was found out about them, that several contenders of a run need.
 
 What decides a tuning is its name: the base, the settings, the seed, what was learnt, and
 what it started from. A contender whose decoding alone differs, or which goes on from where
-another one ended, finds it here.
+another one ended, finds it here. So does one that asks what another has asked of the same weights.
 """
 
 from __future__ import annotations
@@ -66,6 +66,25 @@ class Kept:
         about = {"name": name, "files": _files(fresh / WEIGHTS), "cost": asdict(cost)}
         (fresh / ABOUT).write_text(json.dumps(about), encoding="utf-8")
         os.replace(fresh, place)
+
+    def told(self, name: str) -> tuple[Any, float] | None:
+        """What `tell` was told under that name, and the seconds; None if that is not here."""
+        try:
+            known = json.loads(self._note(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return (known["found"], known["seconds"]) if known["name"] == name else None
+
+    def tell(self, name: str, found: Any, seconds: float) -> None:
+        """Keep plain data that took so many seconds to find."""
+        path = self._note(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"name": name, "found": found, "seconds": seconds})
+        path.with_suffix(".new").write_text(text, encoding="utf-8")
+        os.replace(path.with_suffix(".new"), path)
+
+    def _note(self, name: str) -> Path:
+        return self.folder / f"{name[:32]}.json"
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -23,23 +23,31 @@ def given(material: Material, untuned: Composed, spec: PreferSpec) -> Course[Pai
                    for prompt, one in zip(prompts, chosen, strict=True)])
 
 
-def made(
+def drawn(
     material: Material, untuned: Composed, tuned: Engine, spec: PreferSpec, *, seed: int
-) -> Course[Pair]:
-    """The right answer of a train row against the worst of the answers that `tuned` draws for
-    it at temperature 1, where one of them is wrong.
-
-    Raises AdvisorError when too few are wrong to learn anything from.
-    """
+) -> list[list[str]]:
+    """The different answers that `tuned` gives each train row at temperature 1, sorted."""
     system = replace(untuned, speaker=Local(tuned))
     prompts = system.ask([example.question for example in material.train])
     tokens = [tuned.encode(prompt) for prompt in prompts for _ in range(spec.draws)]
     said = dict(tuned.generate(tokens, max_tokens=material.max_tokens, stop=material.stop,
                                sampling=Sampling(seed=seed)))
+    return [sorted({said[at].text for at in range(row * spec.draws, (row + 1) * spec.draws)})
+            for row in range(len(prompts))]
+
+
+def made(
+    material: Material, untuned: Composed, answers: Sequence[Sequence[str]], spec: PreferSpec
+) -> Course[Pair]:
+    """The right answer of a train row against the worst of the `answers` that were drawn for
+    it, where one of them is wrong.
+
+    Raises AdvisorError when too few are wrong to learn anything from.
+    """
+    prompts = untuned.ask([example.question for example in material.train])
     pairs = []
-    for row, (prompt, example) in enumerate(zip(prompts, material.train, strict=True)):
-        drawn = {said[at].text for at in range(row * spec.draws, (row + 1) * spec.draws)}
-        graded = sorted((_credit(text, example, material), text) for text in sorted(drawn))
+    for prompt, example, texts in zip(prompts, material.train, answers, strict=True):
+        graded = sorted((_credit(text, example, material), text) for text in texts)
         if graded and graded[0][0] < 1.0 and graded[0][1] != example.targets[0]:
             pairs.append(Pair(prompt, example.targets[0], graded[0][1]))
     return _split(pairs[: spec.max_pairs])

@@ -8,9 +8,11 @@ the train rows are options.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -128,15 +130,21 @@ class Stages:
         do not answer dev better."""
         prefer = spec.prefer
         assert prefer is not None
-        own = pairs.given(self.material, self.untuned, prefer) if self.material.preferences else \
-            pairs.made(self.material, self.untuned, self.base.with_weights(start), prefer,
-                       seed=self.seed)
+        if self.material.preferences:
+            own = pairs.given(self.material, self.untuned, prefer)
+        else:
+            said = self._found("answers", start, prefer.draws, lambda: pairs.drawn(
+                self.material, self.untuned, self.base.with_weights(start), prefer,
+                seed=self.seed))
+            own = pairs.made(self.material, self.untuned, said, prefer)
         stage = spec.model_copy(update={
             "learning_rate": prefer.learning_rate, "epochs": prefer.epochs,
             "batch_size": prefer.batch_size})
         folder = self.workdir / "preferred"
         cost = self._tune(own, stage, folder, start)
-        before, after = (self._on_dev(at, prefer.rows) for at in (start, folder))
+        rows = prefer.rows
+        before, after = (self._found("on dev", at, rows, partial(self._on_dev, at, rows))
+                         for at in (start, folder))
         made = "preferences.jsonl" if self.material.preferences else "answers drawn on train"
         self.found["prefer"] = {
             "pairs": len(own.train) + len(own.dev), "from": made,
@@ -172,6 +180,26 @@ class Stages:
                     self.kept.put(name, folder, cost)
         self.costs.append(cost)
         return cost
+
+    def _found(self, what: str, weights: Path, much: int, find: Callable[[], Any]) -> Any:
+        """What `find` finds out about `weights`, as plain data: once for all contenders that
+        ask so much of the same weights in the same way."""
+        untuned, material = self.untuned, self.material
+        name = digest([what, much, self.names[weights], self.seed, untuned.manner,
+                       untuned.recipe.model_dump(mode="json", exclude={"weights"}),
+                       material.digest, material.scorer, material.primary])
+        with self.kept.alone(name) if self.kept else nullcontext():
+            started, known = time.perf_counter(), self.kept.told(name) if self.kept else None
+            if known is None:
+                found = find()
+                seconds, earlier = time.perf_counter() - started, 0.0
+                if self.kept:
+                    self.kept.tell(name, found, seconds)
+            else:
+                found, seconds = known
+                earlier = seconds
+        self.costs.append(PrepareCost(seconds, 0, 0, earlier_seconds=earlier))
+        return found
 
     def _total(self, main: PrepareCost) -> PrepareCost:
         """What all stages took, with the loss curves of the train rows."""
