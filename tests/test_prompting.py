@@ -137,6 +137,8 @@ def test_the_best_on_dev_is_kept_and_among_equals_the_shortest(task, tmp_path):
     dev = tuple(replace(one, targets=("7 pence",)) for one in task.material.dev)
     easy = replace(task, material=replace(task.material, train=same, dev=dev))
     assert made(SEARCH, easy, tmp_path).recipe.prompt.shots == 2
+    dear = SEARCH.replace("rows: 4", "rows: 4, charge_per_100_tokens: 5")
+    assert made(dear, easy, tmp_path).recipe.prompt.shots == 0
 
 
 def test_a_wording_may_hold_the_instruction_of_the_task(task, tmp_path):

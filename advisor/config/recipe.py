@@ -23,7 +23,7 @@ Select = Literal["fixed", "diverse", "nearest", "random"]
 
 class PromptSearch(Strict):
     """Every number and choice of shots is asked `rows` rows of dev, then every wording with the
-    best of them; what answers best is kept."""
+    best of them; what answers best is kept, less a small charge for each token that is read."""
 
     wording: tuple[str, ...] = Field(
         (), description="Instructions to try beside the recipe's own, with `{instruction}` for the "
@@ -33,6 +33,11 @@ class PromptSearch(Strict):
     select: tuple[Select, ...] = Field((), description="Empty: as set above.")
     rows: Annotated[int, Field(ge=1)] = Field(
         24, description="Rows of dev, evenly spread, that each combination is asked."
+    )
+    charge_per_100_tokens: Annotated[float, Field(ge=0.0)] = Field(
+        0.005,
+        description="Quality (0..1) that 100 more tokens in the prompt must bring, to be worth "
+        "reading in every call: on so few rows the longest would often be ahead by chance.",
     )
 
     @model_validator(mode="after")

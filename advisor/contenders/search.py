@@ -70,8 +70,9 @@ def prompt(
     """`spec` with the shots, selection and wording that answer dev best, and all scores.
 
     Every number and choice of shots is asked the same rows, then every other wording with the
-    best of them: all combinations would be three times as many. Among equals the one that
-    reads the fewest tokens. Raises AdvisorError without rows in dev.
+    best of them: all combinations would be three times as many. The best has the highest score
+    less its charge for the tokens of a prompt; among equals the fewest. Raises AdvisorError
+    without rows in dev.
     """
     search = spec.tune
     assert search is not None, "asked only of a recipe that searches"
@@ -81,18 +82,23 @@ def prompt(
     rows = spread(material.dev, search.rows)
     bare = spec.model_copy(update={"tune": None})
     tried = list[dict[str, Any]]()
+    per_token = search.charge_per_100_tokens / 100
+
+    def worth(one: Mapping[str, Any]) -> tuple[float, float]:
+        return one["score"] - per_token * one["tokens_in"], -one["tokens_in"]
 
     def best_of(choices: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         for one in choices:
             system = make(bare.model_copy(update=one))
             tried.append({**one, **scored(system, rows, material), "rows": len(rows)})
-        best = max(tried, key=lambda one: (one["score"], -one["tokens_in"]))
+        best = max(tried, key=worth)
         return {name: best[name] for name in ("wording", "shots", "select")}
 
     shown = best_of(_shown(spec))
     others = [wording for wording in dict.fromkeys(search.wording) if wording != spec.wording]
     chosen = best_of({**shown, "wording": wording} for wording in others)
-    found = {"chosen": chosen, "by": f"{material.primary} on dev", "tried": tried}
+    found = {"chosen": chosen, "by": f"{material.primary} on dev less a charge a token",
+             "tried": tried}
     return bare.model_copy(update=chosen), found
 
 
