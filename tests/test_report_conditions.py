@@ -75,6 +75,12 @@ def test_other_work_while_calls_were_timed_is_told(shares, title):
     assert title in told(described(measured=noted))
 
 
+def test_contenders_that_came_out_the_same_are_named():
+    found = told(described(measured={"lora": {}, "lora-dpo": {"same_as": "lora"}}))
+    assert "lora-dpo as lora" in found["The same system under two names"].finding
+    assert "The same system under two names" not in told(described(measured={"lora": {}}))
+
+
 def test_contention_is_said_on_the_first_screen_and_in_markdown():
     noted = {"lora": {"busy_with_other_work": 0.52}, "lora@1": {"busy_with_other_work": 0.2},
              "rag": {"busy_with_other_work": None}}

@@ -28,7 +28,8 @@ def conditions(report: Report) -> tuple[Check, ...]:
     recipes = _asked(report)
     if not recipes:
         return ()
-    return (_effort(report, recipes), _template(report, recipes), *_machine(report))
+    return (_effort(report, recipes), _template(report, recipes), *_alike(report),
+            *_machine(report))
 
 
 def crowded(report: Report) -> dict[str, float]:
@@ -116,6 +117,18 @@ def _template(report: Report, recipes: Mapping[str, Mapping[str, Any]]) -> Check
     unseen = f"What serves {_listed(elsewhere)} {verb} own prompts, which cannot be seen from here."
     return Check("note", "Templates that cannot be compared",
                      f"{said} {unseen}" if here else unseen)
+
+
+def _alike(report: Report) -> tuple[Check, ...]:
+    """Contenders that came out as another one."""
+    noted = _mapping(report.run, "measured")
+    firsts = {str(name): _mapping(noted, name).get("same_as") for name in noted}
+    names = [f"{name} as {first}" for name, first in firsts.items() if first]
+    if not names:
+        return ()
+    text = f"What was settled and saved is the same, to the byte: {_listed(names)}. They were " \
+           "asked once, and a difference between them would say nothing."
+    return (Check("note", "The same system under two names", text),)
 
 
 def _machine(report: Report) -> tuple[Check, ...]:
