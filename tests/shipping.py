@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from material import RECIPES, ROOT, TASK, TRAIN, row, write_rows, write_task
 
@@ -46,6 +47,15 @@ def finished(root: Path) -> Path:
     """The run's folder; call it with the workspace as the current folder."""
     assert main(["run", "tolls", "--engine", "fake", "--no-input"]) == 0
     return root / "reports" / "tolls-fake"
+
+
+def measured(root: Path, *recipes: str) -> Path:
+    """A workspace with a finished run, whatever the current folder is."""
+    home(root, *recipes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        finished(root)
+    return root
 
 
 def described(run: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from material import ROOT
-from shipping import described, finished, home
+from shipping import described, finished, home, measured
 from test_trust import trusted
 
 from advisor.cli import main
@@ -27,11 +27,7 @@ KINDS = ("floor", "zero-shot", "few-shot", "rag", "lora")
 
 @pytest.fixture(scope="module")
 def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = home(tmp_path_factory.mktemp("once") / "home", *KINDS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        finished(root)
-    return root
+    return measured(tmp_path_factory.mktemp("once") / "home", *KINDS)
 
 
 @pytest.fixture

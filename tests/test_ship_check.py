@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from shipping import finished, home
+from shipping import measured
 from test_ship import journalled
 
 from advisor.ship.bundle import digests
@@ -19,11 +19,7 @@ from tests.bench import shipping
 
 @pytest.fixture(scope="module")
 def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = home(tmp_path_factory.mktemp("once") / "home", "floor", "few-shot", "lora")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        finished(root)
-    return root
+    return measured(tmp_path_factory.mktemp("once") / "home", "floor", "few-shot", "lora")
 
 
 @pytest.fixture
