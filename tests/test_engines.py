@@ -564,6 +564,17 @@ def test_a_single_call_reuses_the_beginning_of_the_last_ones(tiny):
     assert engine.weights._kept is kept
 
 
+def test_what_prompts_share_is_computed_alike_whatever_was_asked_before(tiny):
+    engine = transformers_engine.engine(tiny, dtype="float32")
+    asked = prompts(engine)
+    shared = engine.weights.beginning(asked)
+    longer = [(*asked[0], 5, 6), (*asked[0], 7, 8)]
+    assert len(engine.weights.beginning(longer)) > len(shared)
+    assert len(engine.weights._kept) > len(shared)
+    assert engine.weights.beginning(asked) is engine.weights._kept
+    assert len(engine.weights._kept) == len(shared)
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("earlier", [0, 3])  # tokens that a cache held before
 @pytest.mark.parametrize("behind", [0, 5])

@@ -70,7 +70,10 @@ class Weights:
         model = self.model
         alone = len(prompts) == 1
         length = layout.shareable(model, [prompts[0], self._kept.tokens] if alone else prompts)
-        if length and self._kept.tokens[:length] == prompts[0][:length]:
+        known = self._kept.tokens
+        # What is computed at another length is rounded otherwise, and then what many are
+        # answered would depend on what was asked before.
+        if length and known[:length] == prompts[0][:length] and (alone or len(known) == length):
             return self._kept.first(length)
         if alone and layout.shares(model):
             length = len(prompts[0]) - 1
