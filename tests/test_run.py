@@ -148,6 +148,8 @@ def test_a_renamed_recipe_is_not_asked_again(planned):
     go(planned)
     renamed = {"floor": planned.recipes["floor"], "reader": planned.recipes["rag"]}
     assert calls(replace(planned, recipes=renamed)) == 0
+    # Nor is it said to be another contender, which this run does not have.
+    assert "same_as" not in (planned.folder / "run.yaml").read_text()
 
 
 def test_what_a_search_settles_on_is_not_asked_again_where_it_is_another_contender(

@@ -33,12 +33,6 @@ def keep_freed_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, _LARGE)
 
 
-def give_back() -> None:
-    """Return what is freed but kept to the kernel, where the C library can."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
 def reset_peak() -> None:
     """Start measuring the peak of resident memory anew, where the kernel allows it.
 
@@ -48,7 +42,8 @@ def reset_peak() -> None:
     gc.collect()
     if gpu := _gpu():
         gpu.reset_peak_memory_stats()
-    give_back()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     try:
         _CLEAR.write_text("5")
     except OSError:

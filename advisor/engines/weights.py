@@ -16,7 +16,7 @@ import torch
 
 from advisor.engines import attention, constraining, layout, memory, packing, rehearsal
 from advisor.engines.models import ModelFiles
-from advisor.engines.protocol import TokenIds
+from advisor.engines.protocol import Arriving, TokenIds
 from advisor.errors import AdvisorError
 
 log = logging.getLogger(__name__)
@@ -71,9 +71,10 @@ class Weights:
         alone = len(prompts) == 1
         length = layout.shareable(model, [prompts[0], self._kept.tokens] if alone else prompts)
         known = self._kept.tokens
-        # What is computed at another length is rounded otherwise, and then what many are
-        # answered would depend on what was asked before.
-        if length and known[:length] == prompts[0][:length] and (alone or len(known) == length):
+        # What is computed at another length is rounded otherwise: answers that are measured
+        # together must not depend on what was asked before.
+        free = alone or isinstance(prompts, Arriving) or len(known) == length
+        if length and free and known[:length] == prompts[0][:length]:
             return self._kept.first(length)
         if alone and layout.shares(model):
             length = len(prompts[0]) - 1

@@ -43,3 +43,17 @@ def take_over(first: AnswerKey, key: AnswerKey, stages: Stages) -> None:
     stage, scores = retention_stage(key, suites), journal.stage(retention_stage(first, suites))
     if scores is not None and journal.stage(stage) is None:
         journal.put_stage(stage, "retention", scores, contender=key.contender)
+
+
+def same_as(notes: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, str]:
+    """Which trials of a run, by label, are of the files of an earlier one under another name.
+
+    `notes` is what was noted of each trial, in order, `names` the contender of each label.
+    """
+    firsts = dict[str, str]()
+    found = {}
+    for label, noted in notes.items():
+        first = firsts.setdefault(digest(noted["files"]), names[label])
+        if first != names[label]:
+            found[label] = first
+    return found

@@ -22,6 +22,7 @@ from advisor.forecast.figures import how_true
 from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
 from advisor.runner.ahead import Job, measure_ahead
+from advisor.runner.alike import same_as
 from advisor.runner.curves import with_learning
 from advisor.runner.detectors import base_reworded
 from advisor.runner.fresh import changed_facts
@@ -76,6 +77,8 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None, *, jobs: int = 1) 
         died = measure_ahead(stages, wanted, jobs=jobs) if jobs > 1 else {}
         left = [job for job in wanted if job.label not in died]
         trials, notes, failed, unfit = _trials(plan, left, journal, watch, limit)
+        for label, first in same_as(notes, {job.label: job.name for job in left}).items():
+            notes[label]["same_as"] = first
         failed |= died
         skipped |= unfit
         if not trials:

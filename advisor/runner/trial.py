@@ -67,8 +67,6 @@ def run_trial(
         trial = replace(trial, leakage=leaks.leaks(key, settled, opened, stages=stages))
     notes = {"artefacts": str(folder.relative_to(plan.folder)), "files": made["files"],
              "made_from": made_from, "busy_with_other_work": others}
-    if first.contender != name:
-        notes["same_as"] = first.contender
     if made["found"]:
         notes["chosen_on_dev"] = made["found"]
     return trial, notes

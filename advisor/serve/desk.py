@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from advisor.contenders.arriving import answers
 from advisor.core import Answer, Question, System
-from advisor.engines import memory
 from advisor.errors import AdvisorError
 
 log = logging.getLogger(__name__)
@@ -22,8 +21,6 @@ T = TypeVar("T")
 Heard = Callable[[str], None]
 # As many as an engine answers side by side (engines/generation.py).
 ROWS = 64
-# Answers after which freed memory goes back: blocks of ever other sizes leave gaps between them.
-TIDY = 100
 
 
 class Full(AdvisorError):
@@ -59,7 +56,6 @@ class Desk:
         self._inside: dict[str, Ticket] = {}
         self._count = 0
         self._open = True
-        self._delivered = 0
         self._pace = 0.0  # seconds a request took of late, as a share of the batch's time
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="advisor-desk", daemon=True)
@@ -178,9 +174,6 @@ class Desk:
             ticket = self._inside.pop(answer.question_id)
         self._pace += 0.1 * (answer.usage.seconds - self._pace)
         ticket.answer.set_result(answer)
-        self._delivered += 1
-        if self._delivered % TIDY == 0:
-            memory.give_back()
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:
         with self._changed:
