@@ -134,7 +134,7 @@ def test_too_little_memory_is_told_before_the_first_update(engine, tmp_path, mon
     monkeypatch.setattr(memory, "free_mib", lambda: 0.5)
     with pytest.raises(AdvisorError, match=r"needs about .* more memory") as told:
         engine.tune(lessons(), FULL, folder=tmp_path / "full", seed=1)
-    assert "weights.kind: lora" in told.value.fix
+    assert "weights.rows_at_once: 2, or weights.kind: lora" in told.value.fix
     assert not (tmp_path / "full").exists()
 
 
@@ -197,8 +197,7 @@ def loss_of(engine: Any, spec: PreferSpec) -> tuple[float, list[Any]]:
     items = [replace(tuning._compared(engine, one), lead=0.3 * n)
              for n, one in enumerate(pairs().train[:3])]
     hidden = layout.hidden(model, [one.tokens[:-1] for one in goal.rows(items)])
-    total, count = goal.loss(model, items, hidden)
-    return float(total) / count, items
+    return float(goal.loss(model, items, hidden)) / goal.count(items), items
 
 
 def test_the_loss_of_dpo_is_that_of_its_paper(engine):
@@ -535,6 +534,30 @@ def test_two_ways_of_preferring_draw_and_ask_the_weights_they_start_from_once(ta
     train, dev = len(task.material.train), len(task.material.dev)
     assert asked == [train + 2 * dev, dev]
     assert 0 < last.cost.earlier_seconds < last.cost.seconds
+
+
+def test_texts_are_embedded_once_for_all_contenders_that_need_them(task, tmp_path):
+    class Counting(FakeEmbedder):
+        def embed(self, texts: Any) -> Any:
+            asked.append(len(texts))
+            return super().embed(texts)
+
+    asked: list[int] = []
+    text = "prompt: {shots: 2, select: SELECT}\n"
+    for select in ("nearest", "diverse"):
+        made = prepare(
+            recipe(text.replace("SELECT", select), tmp_path), task.material,
+            tools=Tools(Listening(), Counting()), workdir=tmp_path / "work", seed=0,
+            kept=Kept(tmp_path / "tuned"))
+    assert asked == [len(task.material.train)]
+    assert made.cost.earlier_seconds > 0
+    [path] = (tmp_path / "tuned").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    vectors, seconds = Kept(tmp_path / "tuned").vectors(
+        Counting(), [example.question.text for example in task.material.train])
+    assert asked == [len(task.material.train)] * 2
+    assert seconds == 0
+    assert len(vectors) == len(task.material.train)
 
 
 def test_kept_weights_that_were_changed_are_tuned_again(task, tmp_path):

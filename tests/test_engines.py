@@ -19,6 +19,8 @@ from material import ROOT, tiny_model
 from advisor.config import LoraWeights
 from advisor.engines.models import ModelFiles, resolve
 from advisor.engines.protocol import Course, Lesson, Message, Sampling
+from advisor.engines.transformers import TransformersEngine
+from advisor.engines.weights import Weights
 from advisor.errors import AdvisorError
 
 torch = pytest.importorskip("torch")
@@ -259,7 +261,7 @@ def test_prompts_read_in_small_parts_are_answered_the_same(tiny, monkeypatch):
     asked = [engine.encode((PLAIN, Message("user", f"Bridge {n}?" * (n % 5 + 1))))
              for n in range(20)]
     whole = dict(engine.generate(asked, max_tokens=12))
-    monkeypatch.setattr(generation, "PROMPT_TOKENS", 64)
+    monkeypatch.setattr(generation, "CPU_TOKENS", 64)
     parts = dict(engine.generate(asked, max_tokens=12))
     assert {n: one.text for n, one in parts.items()} == {n: one.text for n, one in whole.items()}
 
@@ -407,6 +409,38 @@ def test_an_adapter_is_two_files_that_peft_loads(engine, taught):
         ours = engine.with_weights(folder).weights.model(input_ids=ids).logits
     assert (peft - base).abs().max() > 1e-3
     assert torch.allclose(peft, ours, atol=2e-3)
+
+
+def test_a_tuned_model_holds_only_what_its_adapter_changes(engine, tmp_path):
+    spec = SPEC.model_copy(update={"top_layers": 0.5, "targets": "attention"})
+    engine.tune(Course(lessons(), lessons()), spec, folder=tmp_path / "a", seed=3)
+    base, before = engine.weights.model, weights_digest(engine)
+    tuned = engine.with_weights(tmp_path / "a")
+    apart = Weights(engine.weights.files, engine.weights.dtype, "none", tmp_path / "a")
+    of_base = {id(parameter) for parameter in base.parameters()}
+    own = [parameter for parameter in tuned.weights.model.parameters()
+           if id(parameter) not in of_base]
+    assert len(own) == 4 * (len(base.model.layers) // 2)  # q, k, v, o of the upper layers
+    ids = torch.tensor([prompts(engine)[0]])
+    with torch.inference_mode():
+        assert torch.equal(tuned.weights.model(input_ids=ids).logits,
+                           apart.model(input_ids=ids).logits)
+    assert tuned.score([((1, 2), (3,))]) == TransformersEngine(apart).score([((1, 2), (3,))])
+    assert weights_digest(engine) == before
+
+
+@pytest.mark.parametrize("rehearsal", [0.0, 1.0])
+def test_an_update_in_parts_is_the_same_update(tiny, tmp_path, rehearsal):
+    course, found = Course(lessons(), lessons()), []
+    for at_once in (None, 3, 1):
+        engine = transformers_engine.engine(tiny, dtype="float32")
+        spec = SPEC.model_copy(update={"rows_at_once": at_once, "rehearsal": rehearsal})
+        found.append(engine.tune(course, spec, folder=tmp_path / str(at_once), seed=1))
+    whole, *parted = found
+    for one in parted:
+        assert one.train_loss == pytest.approx(whole.train_loss, abs=1e-4)
+        assert one.dev_loss == pytest.approx(whole.dev_loss, abs=1e-4)
+    assert parted[-1].expected_memory_mib < whole.expected_memory_mib
 
 
 def test_the_best_check_is_the_one_that_is_kept(engine, taught):
@@ -704,8 +738,8 @@ def test_rehearsing_beside_the_lessons_is_the_same_as_apart(engine):
     model, part = engine.weights.model, engine.rehearsal(seed=0)[0].part(0, 2)
     with torch.no_grad():
         loss, drift = training._losses(model, samples, part)
-        total, count = training._loss(model, samples)
-    assert float(loss) == pytest.approx(float(total) / count, rel=1e-4)
+        apart = training._loss(model, samples)
+    assert float(loss) == pytest.approx(float(apart), rel=1e-4)
     assert float(drift) == pytest.approx(0, abs=1e-4)
 
 
@@ -755,14 +789,12 @@ def test_the_loss_with_a_shared_prefix_is_the_loss_without(engine):
     # A row alone shares its beginning with nobody.
     with packing.plain(model):
         for batches in ([samples], [[sample] for sample in samples]):
-            losses = [training._loss(model, batch) for batch in batches]
-            total = sum(loss for loss, _ in losses)
-            results.append((float(total.detach()), torch.autograd.grad(total, part)[0],
-                            sum(count for _, count in losses)))
+            total = sum(training._loss(model, batch) for batch in batches)
+            results.append((float(total.detach()), torch.autograd.grad(total, part)[0]))
     part.requires_grad_(False)
-    (one, slope, count), (other, steepness, same) = results
-    assert one / count == pytest.approx(other / same, abs=1e-4)
-    assert count == same
+    (one, slope), (other, steepness) = results
+    count = training.NEXT_TOKEN.count(samples)
+    assert one / count == pytest.approx(other / count, abs=1e-4)
     assert torch.allclose(slope, steepness, atol=1e-3 * float(slope.abs().max()))
 
 

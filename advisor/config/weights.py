@@ -101,6 +101,11 @@ class TunedWeights(Strict):
     learning_rate: Positive = Field(5e-4, description="Peak; warmed up, then linear to 0.")
     epochs: Positive = Field(2.0, description="Passes over train.")
     batch_size: Annotated[int, Field(ge=1)] = Field(8, description="Rows per update.")
+    rows_at_once: Annotated[int, Field(ge=1)] | None = later(
+        None,
+        description="Rows of an update that are computed at once; gradients of the parts are "
+        "added up (gradient accumulation), so the update is the same in less memory.",
+    )
     warmup: Share = Field(0.1, description="Share of the updates spent warming up.")
     rehearsal: Annotated[float, Field(ge=0.0)] = Field(
         0.0,

@@ -27,6 +27,7 @@ from advisor.contenders.tuning.kept import Kept
 from advisor.contenders.tuning.stages import Stages
 from advisor.core import Example, Material, System
 from advisor.data.digest import digest
+from advisor.engines.embedders import Vectors
 from advisor.engines.protocol import Engine, Local, Speaker
 from advisor.errors import AdvisorError, Unfit
 from advisor.trial import PrepareCost
@@ -79,13 +80,13 @@ def prepare(
         if not material.train:
             raise AdvisorError("the floor needs rows in train", fix="add train.jsonl to the task")
         return Prepared(floor(material.train), None, _free(), recipe)
-    maker = _Maker(material, tools, seed, earlier)
+    maker = _Maker(material, tools, seed, earlier, kept)
     recipe, index, found = maker.reading(recipe)
     recipe, chosen = maker.prompting(recipe, index)
     found = {**found, **chosen}
     untuned = maker.composed(recipe, index)
     if not isinstance(recipe.weights, TunedWeights):
-        return Prepared(untuned, untuned.engine, _free(), recipe, found)
+        return Prepared(untuned, untuned.engine, maker.charged(_free()), recipe, found)
 
     def teacher(taught_by: Recipe, folder: Path) -> tuple[System, PrepareCost, str]:
         one = prepare(taught_by, material, tools=tools, workdir=folder, seed=seed,
@@ -100,7 +101,8 @@ def prepare(
     tuned = stages.run(recipe.weights)
     recipe = recipe.model_copy(update={"weights": tuned.spec})
     system = replace(untuned, recipe=recipe, speaker=Local(tuned.engine), tuned=tuned.folder)
-    return Prepared(system, tuned.engine, tuned.cost, recipe, {**found, **tuned.found})
+    cost = maker.charged(tuned.cost)
+    return Prepared(system, tuned.engine, cost, recipe, {**found, **tuned.found})
 
 
 def reopen(
@@ -171,14 +173,32 @@ def outside(recipe: Recipe, tools: Tools) -> str:
     return " ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Maker:
-    """The parts of a system, made from the material with the tools."""
+    """The parts of a system, made from the material with the tools. `embedded` are the vectors
+    made so far, and `spent` the seconds that others spent on those which were found."""
 
     material: Material
     tools: Tools
     seed: int
     earlier: Path | None
+    kept: Kept | None
+    embedded: dict[tuple[str, ...], Vectors] = field(default_factory=dict)
+    spent: float = 0.0
+
+    def charged(self, cost: PrepareCost) -> PrepareCost:
+        """The cost with what others spent before."""
+        return replace(cost, earlier_seconds=cost.earlier_seconds + self.spent)
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """One row for each text; embedded once for all contenders of a run."""
+        if self.kept is None:
+            return self.tools.embedder.embed(texts)
+        name = tuple(texts)
+        if name not in self.embedded:
+            self.embedded[name], seconds = self.kept.vectors(self.tools.embedder, texts)
+            self.spent += seconds
+        return self.embedded[name]
 
     def reading(
         self, recipe: Recipe
@@ -194,7 +214,8 @@ class _Maker:
 
         def build(one: Any) -> retrieval.Index:
             return retrieval.build(
-                self.material.corpus, one, embedder=embedder, reranker=reranker, known=known
+                self.material.corpus, one, embedder=embedder, reranker=reranker, known=known,
+                embed=self.vectors,
             )
 
         found: dict[str, search.Found] = {}
@@ -240,7 +261,7 @@ class _Maker:
         if select == "random":
             return RandomShots(tuple(pool), count, self.seed)
         embedder = self.tools.embedder
-        vectors = embedder.embed([example.question.text for example in pool])
+        vectors = self.vectors([example.question.text for example in pool])
         if select == "diverse":
             return diverse_shots(pool, count, vectors=vectors)
         return NearestShots(tuple(pool), vectors, embedder, count)

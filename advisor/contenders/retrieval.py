@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,9 +147,10 @@ def build(
     embedder: Embedder,
     reranker: Reranker | None = None,
     known: dict[str, Vectors] | None = None,
+    embed: Callable[[Sequence[str]], Vectors] | None = None,
 ) -> Index:
     """Cut and embed the corpus; texts in `known` keep the vectors they have there, and the
-    others are added to it.
+    others, which `embed` gets in place of the embedder if there is one, are added to it.
 
     An empty corpus is an AdvisorError.
     """
@@ -165,7 +166,7 @@ def build(
     vectors = None
     if spec.kind in ("dense", "hybrid"):
         texts = [one.text for one in passages]
-        vectors = _embedded(texts, embedder, {} if known is None else known)
+        vectors = _embedded(texts, embed or embedder.embed, {} if known is None else known)
     return Index(spec, tuple(passages), vectors, embedder, reranker)
 
 
@@ -218,10 +219,12 @@ def without(folder: Path, documents: Collection[str]) -> int:
     return len(keep)
 
 
-def _embedded(texts: list[str], embedder: Embedder, known: dict[str, Vectors]) -> Vectors:
+def _embedded(
+    texts: list[str], embed: Callable[[Sequence[str]], Vectors], known: dict[str, Vectors]
+) -> Vectors:
     new = [text for text in dict.fromkeys(texts) if text not in known]
     if new:
-        known.update(zip(new, embedder.embed(new), strict=True))
+        known.update(zip(new, embed(new), strict=True))
     return np.stack([known[text] for text in texts])
 
 

@@ -18,10 +18,10 @@ from advisor.engines import layout
 from advisor.engines.attention import Beginning
 from advisor.engines.protocol import Arriving, Sampling, TokenIds
 
-# A CPU gains little from more rows at once. Prompts of about 4k tokens in all keep the
-# activations of one pass within a few hundred MiB at 135M parameters.
+# A CPU gains little from more rows at once, and reads about 1k tokens of prompts at a time
+# fastest (measured): there is less padding, and activations stay near the processor.
 ROWS = 64
-PROMPT_TOKENS = 4096
+CPU_TOKENS, GPU_TOKENS = 1024, 4096
 CACHED_BYTES = 768 * 2**20  # keys and values on a CPU; on a GPU half of what is free
 FREE = 0.25  # share of finished rows at which the batch is packed anew
 
@@ -191,7 +191,8 @@ def _admit(
     kept = [slot for slot, row in enumerate(batch.rows) if not row.done]
     parts: list[tuple[Any, Sequence[int]]] = [(batch.cache, kept)] if kept else []
     chosen = [batch.last[kept]]
-    at_once = max(1, PROMPT_TOKENS // max((row.held for row in rows), default=1))
+    tokens = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
+    at_once = max(1, tokens // max((row.held for row in rows), default=1))
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
         cache = DynamicCache()

@@ -7,7 +7,7 @@ and the checkpoints of `training.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +18,9 @@ from advisor.config import PreferSpec
 from advisor.engines import layout
 from advisor.engines.protocol import TokenIds
 
-PAIRS = 8  # at a time, where nothing is kept for a backward pass
+# At a time, where nothing is kept for a backward pass.
+PAIRS = 8
+GRADED = 256  # tokens, whose logits are the largest thing a check holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,12 @@ class Goal(Protocol):
 
     def rows(self, batch: Sequence[Any]) -> list[Sample]: ...
 
-    def loss(
-        self, model: Any, batch: Sequence[Any], hidden: torch.Tensor
-    ) -> tuple[torch.Tensor, int]:
-        """The summed loss, and by what to divide it."""
+    def count(self, batch: Sequence[Any]) -> int:
+        """By what to divide the loss of a batch."""
+        ...
+
+    def loss(self, model: Any, batch: Sequence[Any], hidden: torch.Tensor) -> torch.Tensor:
+        """The loss summed over what `count` counts."""
         ...
 
 
@@ -70,11 +74,13 @@ class NextToken:
     def rows(self, batch: Sequence[Sample]) -> list[Sample]:
         return list(batch)
 
+    def count(self, batch: Sequence[Sample]) -> int:
+        return sum(sample.graded for sample in batch)
+
     def loss(
         self, model: Any, batch: Sequence[Sample], hidden: torch.Tensor
-    ) -> tuple[torch.Tensor, int]:
-        logits, labels = _predicted(model, batch, hidden)
-        return functional.cross_entropy(logits, labels, reduction="sum"), len(labels)
+    ) -> torch.Tensor:
+        return torch.cat(list(_surprises(model, batch, hidden))).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,12 @@ class Preference:
     def rows(self, batch: Sequence[Compared]) -> list[Sample]:
         return [pair.chosen for pair in batch] + [pair.rejected for pair in batch]
 
+    def count(self, batch: Sequence[Compared]) -> int:
+        return len(batch)
+
     def loss(
         self, model: Any, batch: Sequence[Compared], hidden: torch.Tensor
-    ) -> tuple[torch.Tensor, int]:
+    ) -> torch.Tensor:
         spec, rows = self.spec, self.rows(batch)
         said = _log_probabilities(model, rows, hidden)
         lengths = torch.tensor([row.graded for row in rows], device=said.device)
@@ -117,31 +126,34 @@ class Preference:
         loss = -functional.logsigmoid(ahead)
         if spec.anchor:
             loss = loss - spec.anchor * chosen / each
-        return loss.sum(), len(batch)
+        return loss.sum()
 
 
 NEXT_TOKEN = NextToken()
 
 
-def _predicted(
+def _surprises(
     model: Any, rows: Sequence[Sample], hidden: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [graded tokens, vocabulary] and the tokens they should have named."""
+) -> Iterator[torch.Tensor]:
+    """Cross-entropy in nats of the graded tokens, row by row, in parts; one part where it is to
+    be differentiated, which would keep the logits of all parts anyway."""
     # The vocabulary is the widest layer: only graded positions go through it, as one flat
     # product (a slice of every row would be copied for a batched one).
     at = [row for row, sample in enumerate(rows) for _ in range(sample.graded)]
     columns = [-sample.graded + i for sample in rows for i in range(sample.graded)]
-    labels = [token for sample in rows for token in sample.tokens[-sample.graded :]]
-    logits = layout.logits(model, hidden[at, columns])
-    return logits, torch.tensor(labels, device=logits.device)
+    labels = torch.tensor([token for sample in rows for token in sample.tokens[-sample.graded :]],
+                          device=hidden.device)
+    states = hidden[at, columns]
+    size = len(labels) if torch.is_grad_enabled() else GRADED
+    for asked, said in zip(states.split(size), labels.split(size), strict=True):
+        yield functional.cross_entropy(layout.logits(model, asked), said, reduction="none")
 
 
 def _log_probabilities(
     model: Any, rows: Sequence[Sample], hidden: torch.Tensor
 ) -> torch.Tensor:
     """Sum of natural-log probabilities of each row's graded tokens [rows]."""
-    logits, labels = _predicted(model, rows, hidden)
-    each = -functional.cross_entropy(logits, labels, reduction="none")
+    each = -torch.cat(list(_surprises(model, rows, hidden)))
     at = [row for row, sample in enumerate(rows) for _ in range(sample.graded)]
     index = torch.tensor(at, device=each.device)
     return torch.zeros(len(rows), device=each.device).index_add(0, index, each)

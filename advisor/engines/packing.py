@@ -31,6 +31,11 @@ class Packed(torch.nn.Module):
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
         self._bias = None if linear.bias is None else linear.bias.detach().to(weight.dtype)
 
+    @property
+    def parts(self) -> list[torch.Tensor]:
+        """What it computes with."""
+        return [part for part in (self._weight, self._bias) if part is not None]
+
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             rows, self._weight, self._bias, "none", [], ""
@@ -76,22 +81,38 @@ def widened(model: torch.nn.Module) -> Iterator[list[torch.nn.Parameter]]:
                 for parameter in module.parameters(recurse=False)
             }.values())
         finally:
-            for parent, name, layer in _layers(model, Packed):
-                setattr(parent, name, layer.linear)
+            _unpack(model)
+
+
+@contextmanager
+def unpacked(model: torch.nn.Module) -> Iterator[None]:
+    """As `plain`, but what was rearranged is given up meanwhile, and made anew afterwards."""
+    were = bool(_unpack(model))
+    try:
+        yield
+    finally:
+        if were:
+            pack(model)
 
 
 @contextmanager
 def plain(model: torch.nn.Module) -> Iterator[None]:
     """The model with its plain layers meanwhile, through which gradients flow. Their weights
     must be the same afterwards: the packed ones come back as they were."""
-    held = _layers(model, Packed)
-    for parent, name, layer in held:
-        setattr(parent, name, layer.linear)
+    held = _unpack(model)
     try:
         yield
     finally:
         for parent, name, layer in held:
             setattr(parent, name, layer)
+
+
+def _unpack(model: torch.nn.Module) -> list[tuple[torch.nn.Module, str, Any]]:
+    """Put the plain layers back; what stood in their places."""
+    held = _layers(model, Packed)
+    for parent, name, layer in held:
+        setattr(parent, name, layer.linear)
+    return held
 
 
 def _layers(model: torch.nn.Module, kind: type) -> list[tuple[torch.nn.Module, str, Any]]:

@@ -80,20 +80,25 @@ def fit(
         schedule.step()
     for step, batch in enumerate(batches[state.step :], start=state.step + 1):
         model.train()
-        part = rehearsal.part(step, rehearsed) if rehearsal else None
-        with _mixed(model, compute):
-            loss, drift = _losses(model, batch, part, goal)
-        (loss + spec.rehearsal * drift).backward()
+        rehearsing = rehearsal.part(step, rehearsed) if rehearsal else None
+        lost = 0.0
+        for part in _parts(batch, spec.rows_at_once):
+            with _mixed(model, compute):
+                loss, drift = _losses(model, part, rehearsing, goal)
+            loss = loss / goal.count(batch)  # of all its rows, however few are computed at once
+            (loss + spec.rehearsal * drift).backward()
+            lost += float(loss.detach())
+            rehearsing = None
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
-        state.losses.append(float(loss.detach()))
+        state.losses.append(lost)
         state.seen += sum(len(row.tokens) for row in goal.rows(batch))
         state.step = step
         if step in checks:
-            lost = dev_loss(model, checked, batch_size=CHECK_BATCH, goal=goal, compute=compute)
-            _check(state, lost, trainable)
+            _check(state, dev_loss(model, checked, batch_size=CHECK_BATCH, goal=goal,
+                                   compute=compute), trainable)
             log.info("step %d of %d: dev loss %.4f", step, steps, state.dev_losses[-1])
         if checkpoint:
             checkpoint.offer(state, trainable, optimiser)
@@ -130,13 +135,9 @@ def dev_loss(
     """Mean loss: in nats per graded token, or per pair."""
     model.eval()
     order = sorted(samples, key=lambda sample: len(sample.tokens))
-    total, count = 0.0, 0
     with _mixed(model, compute or model.dtype):
-        for start in range(0, len(order), batch_size):
-            loss, graded = _loss(model, order[start : start + batch_size], goal)
-            total += float(loss)
-            count += graded
-    return total / count
+        total = sum(float(_loss(model, part, goal)) for part in _parts(order, batch_size))
+    return total / goal.count(order)
 
 
 def _optimiser(trainable: list[torch.nn.Parameter], spec: TunedWeights) -> torch.optim.Optimizer:
@@ -203,24 +204,27 @@ def _batches(
     return out[:steps]
 
 
+def _parts(batch: Sequence[Any], size: int | None) -> Iterator[Sequence[Any]]:
+    size = size or len(batch)
+    return (batch[start : start + size] for start in range(0, len(batch), size))
+
+
 def _losses(
     model: Any, batch: Sequence[Any], part: Rehearsal | None, goal: Goal = NEXT_TOKEN
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss of the batch, and the divergence on the rehearsed texts (0 without any),
+    """Summed loss of the batch, and the divergence on the rehearsed texts (0 without any),
     from one forward pass."""
     if part is None:
-        total, count = _loss(model, batch, goal)
-        return total / count, torch.zeros((), device=total.device)
+        total = _loss(model, batch, goal)
+        return total, torch.zeros((), device=total.device)
     fed = [row.tokens[:-1] for row in goal.rows(batch)]
     hidden = layout.hidden(model, [*fed, *part.texts])
-    total, count = goal.loss(model, batch, hidden[: len(fed)])
-    return total / count, part.divergence(model, hidden[len(fed) :])
+    total = goal.loss(model, batch, hidden[: len(fed)])
+    return total, part.divergence(model, hidden[len(fed) :])
 
 
-def _loss(
-    model: Any, batch: Sequence[Any], goal: Goal = NEXT_TOKEN
-) -> tuple[torch.Tensor, int]:
-    """Summed loss of the batch, and by what to divide it."""
+def _loss(model: Any, batch: Sequence[Any], goal: Goal = NEXT_TOKEN) -> torch.Tensor:
+    """Summed loss of the batch."""
     rows = goal.rows(batch)
     # No graded token may be predicted from within the shared part.
     prefix = layout.shareable(model, [row.tokens[: len(row.tokens) - row.graded] for row in rows])

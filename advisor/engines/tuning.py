@@ -10,7 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from advisor.config import FullWeights, LoraWeights, TunedWeights
-from advisor.engines import memory, packing, training
+from advisor.engines import goals, memory, packing, training
 from advisor.engines.checkpoint import Checkpoint
 from advisor.engines.goals import NEXT_TOKEN, Compared, Goal, Preference, Sample
 from advisor.engines.models import folder_digest
@@ -101,7 +101,7 @@ def _adapted(
 
     assert isinstance(spec, LoraWeights)
     model = _base(weights)
-    with packing.plain(model):
+    with _unpacked(weights), packing.unpacked(model):
         if start is None:
             tuned = get_peft_model(model, _lora_config(spec, model))
         else:
@@ -133,6 +133,13 @@ def _whole(
     yield model, model
 
 
+def _unpacked(weights: Weights) -> AbstractContextManager[None]:
+    """The base that 4-bit weights came from, as small as it can be: it only names the words of
+    rehearsed texts meanwhile."""
+    whole = weights.whole
+    return packing.unpacked(whole.model) if whole is not None and whole.held else nullcontext()
+
+
 def _base(weights: Weights) -> Any:
     """The model through which gradients flow: 4-bit weights in a copy of their own.
 
@@ -157,7 +164,8 @@ def _needed(model: Any, spec: TunedWeights, goal: Goal, train: Sequence[Any]) ->
     copies = 2 * trainable if isinstance(spec, FullWeights) else 0  # in the narrower precision
     # The weights themselves are there already.
     state = (BYTES_A_WEIGHT - 4) * trainable + copies
-    rows = goal.rows(sorted(train, key=lambda item: len(item.tokens))[-spec.batch_size :])
+    at_once = min(spec.batch_size, spec.rows_at_once or spec.batch_size)
+    rows = goal.rows(sorted(train, key=lambda item: len(item.tokens))[-at_once:])
     tokens = len(rows) * max(len(row.tokens) for row in rows)
     if spec.rehearsal:
         tokens += max(1, spec.batch_size // 4) * REHEARSED
@@ -168,7 +176,8 @@ def _needed(model: Any, spec: TunedWeights, goal: Goal, train: Sequence[Any]) ->
     if isinstance(spec, LoraWeights) and spec.quantise == "none":  # merged once an update
         state += 2 * layers * (4 * hidden * hidden + 3 * hidden * (inner or 4 * hidden))
     graded = sum(row.graded for row in rows)
-    checked = training.CHECK_BATCH * max(row.graded for row in rows) * config.vocab_size * 8
+    checked = min(goals.GRADED, training.CHECK_BATCH * max(row.graded for row in rows))
+    checked *= config.vocab_size * 8
     if spec.rehearsal:
         graded += 2 * max(1, spec.batch_size // 4) * REHEARSED
     spoken = graded * config.vocab_size * 12  # logits, their softmax and its gradient
@@ -180,8 +189,10 @@ def _refuse_too_large(needed_mib: float, spec: TunedWeights) -> None:
     free = memory.free_mib()
     if needed_mib <= free:
         return
-    smaller = ("weights.kind: lora, or a lower batch_size" if isinstance(spec, FullWeights)
-               else "lower weights.batch_size, or set weights.quantise: nf4")
+    fewer = min(spec.batch_size, spec.rows_at_once or spec.batch_size) // 2
+    kind = "kind: lora" if isinstance(spec, FullWeights) else "quantise: nf4"
+    smaller = f"set weights.rows_at_once: {fewer}, or weights.{kind}" if fewer else \
+        f"set weights.{kind}, or lower weights.top_layers"
     raise AdvisorError(
         f"tuning needs about {needed_mib / 1024:.1f} GiB more memory, {free / 1024:.1f} GiB are "
         "free", fix=smaller,

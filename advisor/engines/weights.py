@@ -14,7 +14,15 @@ from typing import Any, Literal
 
 import torch
 
-from advisor.engines import attention, constraining, layout, memory, packing, rehearsal
+from advisor.engines import (
+    attention,
+    beside,
+    constraining,
+    layout,
+    memory,
+    packing,
+    rehearsal,
+)
 from advisor.engines.models import ModelFiles
 from advisor.engines.protocol import Arriving, TokenIds
 from advisor.errors import AdvisorError
@@ -53,10 +61,29 @@ class Weights:
     def model(self) -> Any:
         if self._model is None:
             memory.keep_freed_memory()
-            self._model = read(self)
+            self._model = self._beside_the_base() or read(self)
             packing.pack(self._model)
             share_beginnings(self._model)
         return self._model
+
+    def _beside_the_base(self) -> Any:
+        """The base with the adapter merged, sharing what it leaves alone with the base, if that
+        is in memory; otherwise None."""
+        whole, tuned = self.whole, self.tuned
+        if whole is None or not whole.held or self.scheme != "none":
+            return None
+        if tuned is None or not (tuned / ADAPTER).is_file():
+            return None
+        layers = beside.changed(tuned / ADAPTER)
+        if layers is None:
+            return None
+        model = _apply(beside.like(whole.model, layers), tuned, merge=True)
+        return model.requires_grad_(False).eval()
+
+    @property
+    def held(self) -> bool:
+        """Whether they are in memory."""
+        return self._model is not None
 
     @property
     def tokenizer(self) -> Any:
@@ -183,7 +210,7 @@ def share_beginnings(model: Any) -> None:
     """
     config = model.config.get_text_config()
     sliding = "sliding_attention" in (getattr(config, "layer_types", None) or ())
-    if sliding or getattr(config, "sliding_window", None):
+    if layout.shares(model) or sliding or getattr(config, "sliding_window", None):
         return
     ids = torch.arange(2, 26, device=model.device)[None]
     theirs = model.get_decoder()(input_ids=ids).last_hidden_state[0, -8:].float()

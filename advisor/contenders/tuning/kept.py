@@ -1,4 +1,5 @@
-"""Tuned weights, and what was found out about them, that several contenders of a run need.
+"""Tuned weights, what was found out about them, and vectors, that several contenders of a run
+need.
 
 What decides a tuning is its name: the base, the settings, the seed, what was learnt, and
 what it started from. A contender whose decoding alone differs, or which goes on from where
@@ -11,12 +12,16 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from advisor.data.digest import digest
+from advisor.engines.embedders import Embedder, Vectors
 from advisor.engines.models import file_digest
 from advisor.locks import alone
 from advisor.trial import PrepareCost
@@ -82,6 +87,21 @@ class Kept:
         text = json.dumps({"name": name, "found": found, "seconds": seconds})
         path.with_suffix(".new").write_text(text, encoding="utf-8")
         os.replace(path.with_suffix(".new"), path)
+
+    def vectors(self, embedder: Embedder, texts: Sequence[str]) -> tuple[Vectors, float]:
+        """What `embedder` makes of the texts, and the seconds that this took before."""
+        name = digest(["vectors", embedder.digest, list(texts)])
+        path = self.folder / f"{name[:32]}.npy"
+        with self.alone(name):
+            known = self.told(name)
+            if known is not None and path.is_file() and known[0] == file_digest(path):
+                return np.load(path, allow_pickle=False), known[1]
+            began = time.perf_counter()
+            made = embedder.embed(texts)
+            seconds = time.perf_counter() - began
+            np.save(path, made, allow_pickle=False)
+            self.tell(name, file_digest(path), seconds)
+            return made, 0.0
 
     def _note(self, name: str) -> Path:
         return self.folder / f"{name[:32]}.json"
