@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -46,6 +47,9 @@ def execute(options: argparse.Namespace) -> int:
     from advisor.ship.exporting import exported
 
     _check(options)
+    # oneDNN keeps what it makes for every shape of a batch, by default of the last 1,024: a server
+    # meets new ones for a long time, and its memory grows with them (docs/serving.md).
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if told := exported(Path(options.what)):
         raise AdvisorError(f"{options.what} is an export, which other programs serve",
                            fix=told["command"])

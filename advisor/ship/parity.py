@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +78,18 @@ def rescore(
         if _said(journal[key]) != _said(now[key]):
             differences.append(
                 Difference(key, journal[key].text, now[key].text, was, said))
+    value_was, value = (_mean([pair[i] for pair in credits]) for i in (0, 1))
     if len(differences) > allowed * len(task.test):
         raise Diverged(
             f"what is packed differs from what was measured on {len(differences)} of "
-            f"{len(task.test)} test rows (allowed: {allowed:.1%}); nothing was shipped",
+            f"{len(task.test)} test rows (allowed: {allowed:.1%}) and earns {value:.3f}, not "
+            f"{value_was:.3f}; nothing was shipped",
             [_line(one) for one in differences[:SHOWN]],
             fix=f"advisor run {task.name} on this machine, then ship again; --tolerance SHARE "
             "allows some rows to differ, and the bundle says so")
-    value_was, value = (_mean([pair[i] for pair in credits]) for i in (0, 1))
+    if math.isnan(value) or math.isnan(value_was):
+        raise AdvisorError(f"none of {len(credits)} answers could be graded",
+                           fix="run the task again and look at its failures")
     return Parity(len(task.test), len(task.test) - len(differences), value, value_was,
                   tuple(differences), template_of(engine))
 
@@ -117,8 +122,6 @@ def _short(text: str) -> str:
 
 
 def _mean(credits: list[float | None]) -> float:
+    """NaN if there are none."""
     graded = [credit for credit in credits if credit is not None]
-    if not graded:
-        raise AdvisorError(f"none of {len(credits)} answers could be graded",
-                           fix="run the task again and look at its failures")
-    return sum(graded) / len(graded)
+    return sum(graded) / len(graded) if graded else math.nan
