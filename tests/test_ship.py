@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -88,12 +89,17 @@ def test_the_manifest_holds_metrics_with_intervals_and_the_code(workspace):
     assert manifest["metrics"]["forgetting"] != "unchanged"
 
 
-def journalled(run: Path, count: int, contender: str = "rag") -> None:
-    """Change the first `count` journalled answers, checksums and all."""
+def journalled(
+    run: Path, count: int, contender: str = "rag", texts: Mapping[str, str] | None = None
+) -> None:
+    """Change the first `count` journalled answers, checksums and all; `texts` are the new ones by
+    question."""
     connection = sqlite3.connect(run / "journal.db")
     query = "SELECT key, payload FROM answers WHERE contender = ? ORDER BY question_id"
     for key, payload in connection.execute(query, [contender]).fetchall()[:count]:
-        changed = json.dumps({**json.loads(payload), "text": "999 pence"})
+        answer = json.loads(payload)
+        text = texts[answer["question_id"]] if texts else "999 pence"
+        changed = json.dumps({**answer, "text": text})
         connection.execute("UPDATE answers SET payload = ?, checksum = ? WHERE key = ?",
                            (changed, _checksum(key, changed), key))
     connection.commit()
@@ -114,6 +120,15 @@ def test_a_tolerance_is_recorded_in_what_ships(workspace):
     parity = json.loads((folder / "governance/parity.json").read_text())
     assert (parity["rows"], parity["same"], len(parity["differences"])) == (24, 23, 1)
     assert "the same text on 23 of 24" in (folder / "governance/model-card.md").read_text()
+
+
+def test_a_tolerance_is_for_texts_and_not_for_a_loss_of_quality(workspace, capsys):
+    rows = map(json.loads, (workspace / "evals/tolls/test.jsonl").read_text().splitlines())
+    journalled(workspace / "reports/tolls-fake", 24, "zero-shot",
+               {row["id"]: row["targets"][0] for row in rows})
+    said = refused(capsys, "--contender", "zero-shot", "--tolerance", "1", code=3)
+    assert re.search(r"earns 0\.\d+ on the 24 test rows, 1\.000 was measured", said)
+    assert not (workspace / "registry").exists()
 
 
 def test_a_system_that_was_changed_after_it_was_measured_is_refused(workspace, capsys):

@@ -24,7 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="where convert_hf_to_gguf.py is, for gguf (default: the variable LLAMA_CPP)")
     add("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     add("--tolerance", type=float, default=0.0, metavar="SHARE",
-        help="share of test rows whose text may differ (default: 0)")
+        help="share of test rows whose text may differ (default: 0), if they do not earn less by "
+             "more than the run's quality margin")
     add("--model", metavar="PATH_OR_ID",
         help="where the base model is, if not where it was when measured")
 

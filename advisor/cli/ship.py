@@ -21,7 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--contender", default="", metavar="NAME", help="default: the verdict's winner")
     add("--as", dest="name", default="", metavar="NAME", help="default: the task's name")
     add("--tolerance", type=float, default=0.0, metavar="SHARE",
-        help="share of test rows whose text may differ (default: 0)")
+        help="share of test rows whose text may differ (default: 0), if they do not earn less by "
+             "more than the run's quality margin")
     add("--model", metavar="PATH_OR_ID",
         help="where the base model is, if not where it was when measured")
     add("--key", type=Path, metavar="PATH",

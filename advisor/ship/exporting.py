@@ -85,7 +85,8 @@ def export(
                     converter.convert(whole, made, dtype=engine.weights.dtype), engine)
                 write_modelfile(made, engine, json.loads((system / SYSTEM).read_text()))
             speaking = replace(tools, engine=engine)
-        parity = rescore(system, task, journal=journal, tools=speaking, allowed=order.allowed)
+        parity = rescore(system, task, journal=journal, tools=speaking, allowed=order.allowed,
+                         margin=one.record.settings.policy.quality_margin)
         speed = None
         if isinstance(weights, LoraWeights) and weights.quantise == "none":
             speed = timed(one.system, task, tools, one.system / "adapter")

@@ -54,13 +54,15 @@ class Parity:
 
 
 def rescore(
-    system: Path, task: Task, *, journal: Mapping[str, Answer], tools: Tools, allowed: float = 0.0
+    system: Path, task: Task, *, journal: Mapping[str, Answer], tools: Tools,
+    allowed: float = 0.0, margin: float = 0.0,
 ) -> Parity:
     """Open the saved system, ask it every test question, and compare with the journal.
 
     Decoding is greedy, so every text should be the same; `allowed` is the share of rows
     whose text may differ, for artefacts that are computed otherwise. The sources of an
-    answer count as its text. Raises Diverged naming the rows when more differ.
+    answer count as its text. Raises Diverged naming the rows when more differ, or when those
+    that do cost more of the mean credit than `margin`.
     """
     opened, engine = reopen(system, tools, task.material)
     now = {answer.question_id: answer
@@ -87,6 +89,15 @@ def rescore(
             [_line(one) for one in differences[:SHOWN]],
             fix=f"advisor run {task.name} on this machine, then ship again; --tolerance SHARE "
             "allows some rows to differ, and the bundle says so")
+    if value < value_was - margin:
+        raise Diverged(
+            f"what is packed earns {value:.3f} on the {len(task.test)} test rows, {value_was:.3f} "
+            f"was measured: it loses more than the quality margin of the run ({margin:g}); nothing "
+            "was shipped",
+            [_line(one) for one in differences
+             if (one.credit_now or 0.0) < (one.credit_was or 0.0)][:SHOWN],
+            fix="look for what is computed otherwise there; a wider policy.quality_margin in "
+            f"advisor.yaml and `advisor run {task.name}` would let it pass")
     if math.isnan(value) or math.isnan(value_was):
         raise AdvisorError(f"none of {len(credits)} answers could be graded",
                            fix="run the task again and look at its failures")

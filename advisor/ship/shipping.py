@@ -74,7 +74,8 @@ def ship(
         packed = Path(work) / "system"
         shutil.copytree(one.system, packed)
         tools = open_tools(needs(one), one.folder, order.model)
-        parity = rescore(packed, task, journal=journal, tools=tools, allowed=order.allowed)
+        parity = rescore(packed, task, journal=journal, tools=tools, allowed=order.allowed,
+                         margin=one.record.settings.policy.quality_margin)
         if bundle.digests(packed) != dict(one.files):
             raise AdvisorError(f"{packed} changed while it was re-scored", fix="ship again")
         facts = facts_of(one, cost, parity=parity, packed=packed, workspace=workspace,
