@@ -182,7 +182,7 @@ def entrants(work: Work, *, quick: bool) -> list[Entrant]:
     else:
         best = tuple(name for name in libraries.TRL if name != "default")
         found = [Entrant("trl, default", ("default",), ("trl",), share(1 / 2)),
-                 Entrant("trl, best", best, ("trl",), share(1 / 2))]
+                 Entrant("trl, best", best, ("trl",), share(1 / 4))]
     if quick:
         return [replace(one, settings=one.settings[:1]) for one in found]
     return found
