@@ -8,7 +8,9 @@ import shlex
 import shutil
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from test_trust import trusted
 
 from advisor.cli import main
 from advisor.runner.journal import _checksum
+from advisor.ship import parity
 from advisor.ship.bundle import MANIFEST, _sealed, digests, verify
 from advisor.ship.governance import lineage
 from advisor.ship.registry import Registry
@@ -129,6 +132,29 @@ def test_a_tolerance_is_for_texts_and_not_for_a_loss_of_quality(workspace, capsy
     said = refused(capsys, "--contender", "zero-shot", "--tolerance", "1", code=3)
     assert re.search(r"earns 0\.\d+ on the 24 test rows, 1\.000 was measured", said)
     assert not (workspace / "registry").exists()
+
+
+class Failing:
+    """A system that gives no answer to every second question."""
+
+    def __init__(self, system: Any) -> None:
+        self.system = system
+
+    def answer(self, questions: Any) -> Any:
+        for number, answer in enumerate(self.system.answer(questions)):
+            yield replace(answer, text="", failure="no room") if number % 2 else answer
+
+
+@pytest.mark.usefixtures("workspace")
+def test_answers_that_fail_are_a_loss_of_quality(capsys, monkeypatch):
+    def failing(*given: Any) -> Any:
+        system, engine = reopen(*given)
+        return Failing(system), engine
+
+    reopen = parity.reopen
+    monkeypatch.setattr(parity, "reopen", failing)
+    said = refused(capsys, "--contender", "rag", "--tolerance", "1", code=3)
+    assert "it loses more than the quality margin of the run" in said
 
 
 def test_a_system_that_was_changed_after_it_was_measured_is_refused(workspace, capsys):

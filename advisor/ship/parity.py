@@ -89,9 +89,11 @@ def rescore(
             [_line(one) for one in differences[:SHOWN]],
             fix=f"advisor run {task.name} on this machine, then ship again; --tolerance SHARE "
             "allows some rows to differ, and the bundle says so")
-    if value < value_was - margin:
+    # A failure is no answer to grade, but what its row had earned is lost.
+    kept = _mean([said or 0.0 for was, said in credits if was is not None])
+    if kept < value_was - margin:
         raise Diverged(
-            f"what is packed earns {value:.3f} on the {len(task.test)} test rows, {value_was:.3f} "
+            f"what is packed earns {kept:.3f} on the {len(task.test)} test rows, {value_was:.3f} "
             f"was measured: it loses more than the quality margin of the run ({margin:g}); nothing "
             "was shipped",
             [_line(one) for one in differences
