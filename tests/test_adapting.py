@@ -124,7 +124,7 @@ def test_rehearsal_holds_all_weights_near_the_base(engine, tmp_path):
 def state_change(engine: Any, folder: Path, spec: FullWeights) -> float:
     engine.tune(lessons(), spec, folder=folder, seed=1)
     text = engine.tokenize("When the river rises, the ferryman")
-    said = [layout.logits(one.weights.model, layout.hidden(one.weights.model, [text])[0])
+    said = [layout.logits(one.weights.model, layout.hidden(one.weights.model, [text]).states)
             .log_softmax(-1) for one in (engine, engine.with_weights(folder))]
     return float(torch.nn.functional.kl_div(said[1], said[0], log_target=True,
                                             reduction="batchmean"))

@@ -18,6 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from advisor.engines import unpadded
+
 NAME = "advisor"
 # In float32 behind a beginning the fused kernel is faster for more queries than this (measured).
 FEW_QUERIES = 64
@@ -56,17 +58,21 @@ def attend(
     scaling: float | None = None,
     dropout: float = 0.0,
     beginning: Beginning | None = None,
+    texts: unpadded.Texts | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention interface: query [rows, heads, queries, dim], key and value
     [rows, key heads, own tokens, dim], mask [rows, 1, queries, own tokens], added to the scores
     (or boolean); returns [rows, queries, heads, dim]. Every query sees all of `beginning`.
+    With `texts` the mask says nothing: one row holds them all.
     """
     before = beginning.layers[module.layer_idx] if beginning else None  # type: ignore[index]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if query.dtype != value.dtype:  # under autocast positions are turned in float32
         query, key = query.to(value.dtype), key.to(value.dtype)
         before = before and (before[0].to(value.dtype), before[1].to(value.dtype))
+    if texts is not None:
+        return unpadded.attend(query, key, value, texts, scale=scale).transpose(1, 2), None
     plain = before is not None or query.device.type == "cpu"
     if not plain or dropout or attention_mask is None:
         if before is not None:

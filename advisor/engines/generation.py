@@ -22,6 +22,7 @@ from advisor.engines.protocol import Arriving, Sampling, TokenIds
 # fastest (measured): there is less padding, and activations stay near the processor.
 ROWS = 64
 CPU_TOKENS, GPU_TOKENS = 1024, 4096
+LONG = 4096  # tokens of two rows that are read together, at most
 CACHED_BYTES = 768 * 2**20  # keys and values on a CPU; on a GPU half of what is free
 FREE = 0.25  # share of finished rows at which the batch is packed anew
 
@@ -191,8 +192,10 @@ def _admit(
     kept = [slot for slot, row in enumerate(batch.rows) if not row.done]
     parts: list[tuple[Any, Sequence[int]]] = [(batch.cache, kept)] if kept else []
     chosen = [batch.last[kept]]
+    longest = max((row.held for row in rows), default=1)
     tokens = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
-    at_once = max(1, tokens // max((row.held for row in rows), default=1))
+    # One row alone has too few heads to keep two threads at work.
+    at_once = max(1, tokens // longest, min(2, LONG // longest))
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
         cache = DynamicCache()

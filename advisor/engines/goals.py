@@ -7,7 +7,7 @@ and the checkpoints of `training.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,10 +17,10 @@ from torch.nn import functional
 from advisor.config import PreferSpec
 from advisor.engines import layout
 from advisor.engines.protocol import TokenIds
+from advisor.engines.rowwise import rowwise
 
-# At a time, where nothing is kept for a backward pass.
-PAIRS = 8
-GRADED = 256  # tokens, whose logits are the largest thing a check holds
+PAIRS = 8  # at a time, where nothing is kept for a backward pass
+GRADED = 128  # tokens at a time, whose logits are the largest thing that is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Compared:
 
 
 class Goal(Protocol):
-    """A batch's rows, and its loss from their hidden states [rows, width, hidden], which end
-    with the prediction of each row's last token."""
+    """A batch's rows, and its loss from their hidden states, which end with the prediction of
+    each row's last token."""
 
     def begun(self, model: Any, items: Sequence[Any]) -> Sequence[Any]:
         """The items with what has to be known of the model before it changes."""
@@ -60,7 +60,7 @@ class Goal(Protocol):
         """By what to divide the loss of a batch."""
         ...
 
-    def loss(self, model: Any, batch: Sequence[Any], hidden: torch.Tensor) -> torch.Tensor:
+    def loss(self, model: Any, batch: Sequence[Any], hidden: layout.Hidden) -> torch.Tensor:
         """The loss summed over what `count` counts."""
         ...
 
@@ -78,9 +78,9 @@ class NextToken:
         return sum(sample.graded for sample in batch)
 
     def loss(
-        self, model: Any, batch: Sequence[Sample], hidden: torch.Tensor
+        self, model: Any, batch: Sequence[Sample], hidden: layout.Hidden
     ) -> torch.Tensor:
-        return torch.cat(list(_surprises(model, batch, hidden))).sum()
+        return _surprises(model, batch, hidden).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Preference:
         return len(batch)
 
     def loss(
-        self, model: Any, batch: Sequence[Compared], hidden: torch.Tensor
+        self, model: Any, batch: Sequence[Compared], hidden: layout.Hidden
     ) -> torch.Tensor:
         spec, rows = self.spec, self.rows(batch)
         said = _log_probabilities(model, rows, hidden)
@@ -133,27 +133,25 @@ NEXT_TOKEN = NextToken()
 
 
 def _surprises(
-    model: Any, rows: Sequence[Sample], hidden: torch.Tensor
-) -> Iterator[torch.Tensor]:
-    """Cross-entropy in nats of the graded tokens, row by row, in parts; one part where it is to
-    be differentiated, which would keep the logits of all parts anyway."""
-    # The vocabulary is the widest layer: only graded positions go through it, as one flat
-    # product (a slice of every row would be copied for a batched one).
-    at = [row for row, sample in enumerate(rows) for _ in range(sample.graded)]
-    columns = [-sample.graded + i for sample in rows for i in range(sample.graded)]
-    labels = torch.tensor([token for sample in rows for token in sample.tokens[-sample.graded :]],
-                          device=hidden.device)
-    states = hidden[at, columns]
-    size = len(labels) if torch.is_grad_enabled() else GRADED
-    for asked, said in zip(states.split(size), labels.split(size), strict=True):
-        yield functional.cross_entropy(layout.logits(model, asked), said, reduction="none")
+    model: Any, rows: Sequence[Sample], hidden: layout.Hidden
+) -> torch.Tensor:
+    """Cross-entropy in nats of the graded tokens, row by row."""
+    # The vocabulary is the widest layer: only graded positions go through it.
+    said = torch.tensor([token for sample in rows for token in sample.tokens[-sample.graded :]],
+                        device=hidden.states.device)
+
+    def values(states: torch.Tensor, part: slice) -> torch.Tensor:
+        return functional.cross_entropy(layout.logits(model, states), said[part], reduction="none")
+
+    states = hidden.last([sample.graded for sample in rows])
+    return rowwise(values, states, model.get_output_embeddings(), size=GRADED)
 
 
 def _log_probabilities(
-    model: Any, rows: Sequence[Sample], hidden: torch.Tensor
+    model: Any, rows: Sequence[Sample], hidden: layout.Hidden
 ) -> torch.Tensor:
     """Sum of natural-log probabilities of each row's graded tokens [rows]."""
-    each = -torch.cat(list(_surprises(model, rows, hidden)))
+    each = -_surprises(model, rows, hidden)
     at = [row for row, sample in enumerate(rows) for _ in range(sample.graded)]
     index = torch.tensor(at, device=each.device)
     return torch.zeros(len(rows), device=each.device).index_add(0, index, each)

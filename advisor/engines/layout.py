@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from advisor.engines import attention
+from advisor.engines import attention, unpadded
 from advisor.engines.attention import Beginning
 from advisor.engines.protocol import TokenIds
 
@@ -126,11 +127,59 @@ def read(model: Any, tokens: TokenIds) -> Beginning:
     return Beginning(tuple(tokens), layers)
 
 
-def hidden(model: Any, rows: Sequence[TokenIds], prefix: int = 0) -> torch.Tensor:
-    """Last hidden states [rows, tokens, width]; every row's last token stands in the last
-    column, and the first `prefix` tokens, which all rows share, have no columns."""
-    beginning = read(model, rows[0][:prefix])
-    return run(model, pad(rows, prefix, device=model.device), beginning)
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Last hidden states [tokens, width] of texts one behind another, and where each ends."""
+
+    states: torch.Tensor
+    ends: tuple[int, ...]
+
+    def last(self, counts: Sequence[int]) -> torch.Tensor:
+        """The last `counts` states of each text, [sum of counts, width]."""
+        at = [column for end, count in zip(self.ends, counts, strict=True)
+              for column in range(end - count, end)]
+        return self.states[torch.tensor(at, device=self.states.device)]
+
+    def part(self, first: int, last: int) -> Hidden:
+        """Those of some of the texts."""
+        return Hidden(self.states, self.ends[first:last])
+
+
+def hidden(
+    model: Any, rows: Sequence[TokenIds], prefix: int = 0, *, behind: int | None = None
+) -> Hidden:
+    """Last hidden states of `rows`; gradients flow through them. The first `behind` rows (all
+    unless given) share their first `prefix` tokens, which have no states of their own."""
+    behind = len(rows) if behind is None else behind
+    if _unpadded(model):
+        return _one_behind_another(model, rows, prefix, behind)
+    prefix = prefix if behind == len(rows) else 0
+    states = run(model, pad(rows, prefix, device=model.device), read(model, rows[0][:prefix]))
+    ends = range(states.shape[1], states.shape[0] * states.shape[1] + 1, states.shape[1])
+    return Hidden(states.flatten(0, 1), tuple(ends))
+
+
+def _unpadded(model: Any) -> bool:
+    """Whether texts may stand one behind another. A GPU has fused kernels for padded rows."""
+    dropout = getattr(model.config.get_text_config(), "attention_dropout", 0.0)
+    return shares(model) and model.device.type == "cpu" and not dropout
+
+
+def _one_behind_another(
+    model: Any, rows: Sequence[TokenIds], prefix: int, behind: int
+) -> Hidden:
+    starts = [prefix if n < behind else 0 for n in range(len(rows))]
+    own = [row[start:] for row, start in zip(rows, starts, strict=True)]
+    texts = unpadded.Texts(tuple(map(len, own)), prefix, behind)
+    ids = torch.tensor([[*rows[0][:prefix], *chain.from_iterable(own)]])
+    positions = [range(prefix), *(range(start, len(row)) for row, start in
+                                  zip(rows, starts, strict=True))]
+    no_mask = torch.ones((1, 1, 1, 1), dtype=torch.bool)  # with four dimensions it is left alone
+    states = model.get_decoder()(
+        input_ids=ids, attention_mask=no_mask, use_cache=False, texts=texts,
+        position_ids=torch.tensor([list(chain.from_iterable(positions))]),
+    ).last_hidden_state
+    return Hidden(states[0], texts.ends)
 
 
 class Roomy(DynamicLayer):

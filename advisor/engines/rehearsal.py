@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from advisor.engines import generation, layout
 from advisor.engines.protocol import TokenIds
+from advisor.engines.rowwise import rowwise
 
 ROWS = 64
 TOKENS = 64  # drawn after the opening
@@ -46,14 +48,20 @@ class Rehearsal:
         texts = tuple(self.texts[at] for at in chosen)
         return Rehearsal(texts, self.hidden[chosen], self.seconds, self.base)
 
-    def divergence(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
-        """KL(base || model) in nats per drawn token, from the model's hidden states
-        [texts, tokens, width] on the texts, their last tokens in the last column."""
-        width = hidden.shape[-1]
-        with torch.no_grad():
-            base = layout.logits(self.base, self.hidden.reshape(-1, width)).log_softmax(dim=-1)
-        mine = layout.logits(model, hidden[:, -TOKENS:].reshape(-1, width)).log_softmax(dim=-1)
-        return torch.nn.functional.kl_div(mine, base, reduction="batchmean", log_target=True)
+    def divergence(self, model: Any, hidden: layout.Hidden) -> torch.Tensor:
+        """KL(base || model) in nats per drawn token, from the model's hidden states on the
+        texts."""
+        theirs = self.hidden.flatten(0, 1)
+
+        def values(states: torch.Tensor, part: slice) -> torch.Tensor:
+            with torch.no_grad():
+                base = layout.logits(self.base, theirs[part]).log_softmax(dim=-1)
+            mine = layout.logits(model, states).log_softmax(dim=-1)
+            each = functional.kl_div(mine, base, reduction="none", log_target=True)
+            return each.sum(dim=-1)
+
+        drawn = hidden.last([TOKENS] * len(self.texts))
+        return rowwise(values, drawn, model.get_output_embeddings(), size=TOKENS).mean()
 
 
 @torch.no_grad()
@@ -64,5 +72,7 @@ def write(model: Any, openings: Sequence[TokenIds], *, seed: int) -> Rehearsal:
     starts = [openings[row % len(openings)] for row in range(ROWS)]
     texts = generation.sampled(model, starts, tokens=TOKENS, seed=seed)
     fed = tuple(text[:-1] for text in texts)  # the last token is only ever predicted
-    hidden = [layout.hidden(model, fed[at : at + 16])[:, -TOKENS:] for at in range(0, ROWS, 16)]
-    return Rehearsal(fed, torch.cat(hidden), time.perf_counter() - started, model)
+    hidden = [layout.hidden(model, fed[at : at + 16]).last([TOKENS] * 16)
+              for at in range(0, ROWS, 16)]
+    return Rehearsal(fed, torch.cat(hidden).unflatten(0, (ROWS, TOKENS)),
+                     time.perf_counter() - started, model)

@@ -1,9 +1,9 @@
 """Tuning: one loop for adapters and whole models, whatever the goal.
 
-What is unusual, and why: logits are taken at graded positions only, rows of
-similar length are batched, and texts that are rehearsed share the lessons' forward pass.
-Without rehearsal, the part of the prompt that every row shares is computed once per update
-(gradients flow through it). docs/performance.md holds the figures.
+What is unusual, and why: logits are taken at graded positions only, rows of similar length are
+batched, texts that are rehearsed share the lessons' forward pass, and the part of the prompt that
+every row shares is computed once per update (gradients flow through it; on a GPU, where rows are
+padded, not beside rehearsed texts). docs/performance.md holds the figures.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from advisor.config import TunedWeights
 from advisor.engines import adapters, layout
 from advisor.engines.checkpoint import Checkpoint, State
 from advisor.engines.goals import NEXT_TOKEN, Goal
+from advisor.engines.protocol import TokenIds
 from advisor.engines.rehearsal import Rehearsal
 from advisor.errors import AdvisorError
 
@@ -79,7 +80,8 @@ def fit(
     for _ in range(state.step):
         schedule.step()
     for step, batch in enumerate(batches[state.step :], start=state.step + 1):
-        model.train()
+        if not model.training:  # after a check; asking every module takes a while
+            model.train()
         rehearsing = rehearsal.part(step, rehearsed) if rehearsal else None
         lost = 0.0
         for part in _parts(batch, spec.rows_at_once):
@@ -149,7 +151,8 @@ def _optimiser(trainable: list[torch.nn.Parameter], spec: TunedWeights) -> torch
         kind: Any = optim.PagedAdamW32bit  # type: ignore[attr-defined]  # exports nothing by name
         paged: torch.optim.Optimizer = kind(trainable, lr=spec.learning_rate, weight_decay=0.0)
         return paged
-    return torch.optim.AdamW(trainable, lr=spec.learning_rate, weight_decay=0.0)
+    # Fused: adapters are hundreds of small matrices, and what calls each costs more than its sum.
+    return torch.optim.AdamW(trainable, lr=spec.learning_rate, weight_decay=0.0, fused=True)
 
 
 @contextmanager
@@ -214,20 +217,24 @@ def _losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed loss of the batch, and the divergence on the rehearsed texts (0 without any),
     from one forward pass."""
-    if part is None:
-        total = _loss(model, batch, goal)
-        return total, torch.zeros((), device=total.device)
-    fed = [row.tokens[:-1] for row in goal.rows(batch)]
-    hidden = layout.hidden(model, [*fed, *part.texts])
-    total = goal.loss(model, batch, hidden[: len(fed)])
-    return total, part.divergence(model, hidden[len(fed) :])
+    total, hidden = _fed(model, batch, part.texts if part else (), goal)
+    drift = part.divergence(model, hidden) if part else torch.zeros((), device=total.device)
+    return total, drift
 
 
 def _loss(model: Any, batch: Sequence[Any], goal: Goal = NEXT_TOKEN) -> torch.Tensor:
     """Summed loss of the batch."""
+    return _fed(model, batch, (), goal)[0]
+
+
+def _fed(
+    model: Any, batch: Sequence[Any], texts: Sequence[TokenIds], goal: Goal
+) -> tuple[torch.Tensor, layout.Hidden]:
+    """Summed loss of the batch, and the hidden states of `texts` from the same pass."""
     rows = goal.rows(batch)
     # No graded token may be predicted from within the shared part.
     prefix = layout.shareable(model, [row.tokens[: len(row.tokens) - row.graded] for row in rows])
-    # The last token is only ever predicted, so it is not fed.
-    hidden = layout.hidden(model, [row.tokens[:-1] for row in rows], prefix)
-    return goal.loss(model, batch, hidden)
+    fed = [row.tokens[:-1] for row in rows]  # the last token is only ever predicted
+    hidden = layout.hidden(model, [*fed, *texts], prefix, behind=len(fed))
+    count = len(fed)
+    return goal.loss(model, batch, hidden.part(0, count)), hidden.part(count, count + len(texts))

@@ -218,10 +218,13 @@ def share_beginnings(model: Any) -> None:
     model.set_attn_implementation(attention.NAME)
     try:
         row = tuple(ids[0].tolist())
-        ours = layout.hidden(model, [row, row], 12)[1, -8:].float()
+        behind = layout.run(model, layout.pad([row], 12, device=model.device),
+                            layout.read(model, row[:12]))[0, -8:].float()
+        tuning = layout.hidden(model, [row, row, row[4:]], 12, behind=2).last([0, 8, 0]).float()
     except (TypeError, ValueError, RuntimeError):
-        ours = torch.full_like(theirs, math.nan)
-    if not torch.allclose(ours, theirs, rtol=0.05, atol=0.05 * float(theirs.abs().max())):
+        behind = tuning = torch.full_like(theirs, math.nan)
+    apart = 0.05 * float(theirs.abs().max())
+    if not all(torch.allclose(ours, theirs, rtol=0.05, atol=apart) for ours in (behind, tuning)):
         log.info("%s keeps its own attention: beginnings are not shared", type(model).__name__)
         model.set_attn_implementation(before)
 
