@@ -192,12 +192,7 @@ def _admit(
     kept = [slot for slot, row in enumerate(batch.rows) if not row.done]
     parts: list[tuple[Any, Sequence[int]]] = [(batch.cache, kept)] if kept else []
     chosen = [batch.last[kept]]
-    longest = max((row.held for row in rows), default=1)
-    tokens = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
-    # One row alone has too few heads to keep two threads at work.
-    at_once = max(1, tokens // longest, min(2, LONG // longest))
-    for start in range(0, len(rows), at_once):
-        part = rows[start : start + at_once]
+    for part in _parts(rows, GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS):
         cache = DynamicCache()
         padded = layout.pad([prompts[row.index] for row in part], len(beginning),
                             device=model.device)
@@ -210,6 +205,17 @@ def _admit(
     _share(started, rows)
     _note(rows, torch.cat(chosen[1:]), rules)
     return grown
+
+
+def _parts(rows: Sequence[Row], tokens: int) -> Iterator[Sequence[Row]]:
+    """The rows, of which the first is the longest and so on, in parts of so many tokens."""
+    start = 0
+    while start < len(rows):
+        longest = max(1, rows[start].held)
+        # One row alone has too few heads to keep two threads at work.
+        some = max(1, tokens // longest, min(2, LONG // longest))
+        yield rows[start : start + some]
+        start += some
 
 
 def _packed(model: Any, batch: _Batch) -> _Batch:

@@ -214,4 +214,4 @@ def compiled(work: Work, reader: TransformersEngine, setting: str) -> Prepare:
 
 GENERATION = {"CTranslate2": ctranslate2, "ONNX Runtime": onnxruntime,
               "continuous batching": continuous, "static cache": static,
-              "torch.compile": compiled, "torch.compile, whole": compiled}
+              "torch.compile": compiled, "torch.compile as one": compiled}

@@ -197,6 +197,6 @@ CANDIDATES = (
         Entrant("static cache", ("batch 16",)),
         Entrant("continuous batching", ("sdpa",)),
         Entrant("torch.compile", ("every layer",), warm=1.0),
-        Entrant("torch.compile, whole", ("the whole step",), warm=1.0),
+        Entrant("torch.compile as one", ("the whole step",), warm=1.0),
     )),
 )
