@@ -95,7 +95,7 @@ def run(
         columns = mask.shape[1]
         seen = torch.ones((width, columns), dtype=torch.bool, device=mask.device)
         mask = mask[:, None, None] & seen.tril(columns - width)
-    if shares(model) and mask.device.type == "cpu":
+    if shares(model) and mask.device.type == "cpu" and not torch.is_grad_enabled():
         mask = attention.additive(mask, model.dtype)  # once, and not in every layer
     states: torch.Tensor = model.get_decoder()(
         input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions,

@@ -178,8 +178,11 @@ def _needed(model: Any, spec: TunedWeights, goal: Goal, train: Sequence[Any]) ->
     graded = sum(row.graded for row in rows)
     checked = min(goals.GRADED, training.CHECK_BATCH * max(row.graded for row in rows))
     checked *= config.vocab_size * 8
-    if spec.rehearsal:
-        graded += 2 * max(1, spec.batch_size // 4) * REHEARSED
+    drawn = 2 * REHEARSED if spec.rehearsal else 0  # what the base says of a text, and the model
+    if isinstance(spec, FullWeights):
+        graded += max(1, spec.batch_size // 4) * drawn
+    else:  # some tokens at a time, as the head is not tuned
+        graded = max(min(graded, goals.GRADED), drawn)
     spoken = graded * config.vocab_size * 12  # logits, their softmax and its gradient
     # A check keeps nothing for a way back, so the larger of the two counts.
     return float(state + passing + max(spoken, checked) + SCATTERED)
