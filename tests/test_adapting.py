@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -558,6 +559,31 @@ def test_texts_are_embedded_once_for_all_contenders_that_need_them(task, tmp_pat
     assert asked == [len(task.material.train)] * 2
     assert seconds == 0
     assert len(vectors) == len(task.material.train)
+
+
+def test_questions_are_embedded_once_for_preparing_and_anew_for_answering(task, tmp_path):
+    class Counting(FakeEmbedder):
+        def embed(self, texts: Any) -> Any:
+            asked.append(tuple(texts))
+            return super().embed(texts)
+
+    asked: list[tuple[str, ...]] = []
+    reading = "prompt: {shots: 2}\nretrieval: {kind: dense, top_k: 2}\n"
+    for text in (reading, f"{reading}weights: {{kind: lora}}\n"):
+        made = prepare(recipe(text, tmp_path), task.material,
+                       tools=Tools(Listening(), Counting()), workdir=tmp_path / "work", seed=0,
+                       kept=Kept(tmp_path / "tuned"))
+    assert max(Counter(asked).values()) == 1
+    train, dev = (tuple(example.question.text for example in rows)
+                  for rows in (task.material.train, task.material.dev))
+    assert {train, dev} <= set(asked)
+    asked.clear()
+    question = task.material.dev[0].question
+    for _ in range(2):
+        list(made.system.answer([question]))
+    shots, alone = asked[0], (question.text,)
+    assert len(shots) == 2
+    assert asked == [shots, alone, alone]
 
 
 def test_kept_weights_that_were_changed_are_tuned_again(task, tmp_path):

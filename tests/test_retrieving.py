@@ -431,6 +431,23 @@ def test_a_second_run_looks_nothing_up_again(task, tmp_path):
     assert len(engine.asked) == asked
 
 
+def test_what_is_looked_up_is_embedded_once_for_all_contenders(task, tmp_path):
+    class Watching(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            asked.append(len(texts))
+            return FakeEmbedder.embed(self, texts)
+
+    asked: list[int] = []
+    recipes = {f"rag-{top_k}": recipe(f"retrieval: {{kind: dense, top_k: {top_k}}}", tmp_path)
+               for top_k in (1, 2)}
+    made = plan(task, tmp_path / "run", recipes=recipes)
+    made = replace(made, tools=replace(made.tools, embedder=Watching()))
+    run(replace(made, settings=made.settings.model_copy(update={"oracle_probe": 0})), Silent())
+    # The corpus once, then each contender's own answers, and what was found for them once.
+    assert asked.count(len(task.test)) == 3
+    assert asked.count(len(task.material.corpus)) == 1
+
+
 def test_what_the_oracle_reads_never_counts_as_an_answer(task, tmp_path):
     planned = looked_up(task, tmp_path, text="retrieval: {kind: lexical, top_k: 1}")
     done = run(planned, Silent())

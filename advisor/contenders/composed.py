@@ -6,13 +6,22 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from advisor import stops
 from advisor.config import EndpointWeights, FullWeights, Recipe, TunedWeights
 from advisor.contenders import citing, retrieval, shelf
-from advisor.contenders.prompt import Passage, Prompt, Shot, Shots, Style, concluded, fit
+from advisor.contenders.prompt import (
+    NearestShots,
+    Passage,
+    Prompt,
+    Shot,
+    Shots,
+    Style,
+    concluded,
+    fit,
+)
 from advisor.core import Answer, Example, Question, Usage
 from advisor.engines import rerankers
 from advisor.engines.embedders import Embedder
@@ -88,6 +97,14 @@ class Composed:
         """The engine of this process that answers; None when an endpoint does."""
         return self.speaker.engine if isinstance(self.speaker, Local) else None
 
+    def embedding_with(self, embedder: Embedder) -> Composed:
+        """The same system with another embedder of the same vectors."""
+        index = replace(self.index, embedder=embedder) if self.index else None
+        shots = self.shots
+        if isinstance(shots, NearestShots):
+            shots = replace(shots, embedder=embedder)
+        return replace(self, index=index, shots=shots)
+
     @property
     def _style(self) -> Style:
         reading = self.recipe.retrieval
@@ -122,7 +139,7 @@ class Composed:
         read: dict[str, tuple[Passage, ...]] = {}
         if self.index is not None and unique and self.recipe.retrieval.kind != "everything":
             texts = [example.question.text for example in unique.values()]
-            found = self.index.search(texts, self.recipe.retrieval.top_k)
+            found = self.index.search_once(texts, self.recipe.retrieval.top_k)
             read = dict(zip(unique, found, strict=True))
         return [
             tuple(Shot(example, read.get(example.question.id, ())) for example in row)

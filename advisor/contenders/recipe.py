@@ -23,11 +23,11 @@ from advisor.contenders.prompt import (
     fixed_shots,
     holds,
 )
-from advisor.contenders.tuning.kept import Kept
+from advisor.contenders.tuning.kept import Kept, Remembering
 from advisor.contenders.tuning.stages import Stages
 from advisor.core import Example, Material, System
 from advisor.data.digest import digest
-from advisor.engines.embedders import Vectors
+from advisor.engines.embedders import Embedder
 from advisor.engines.protocol import Engine, Local, Speaker
 from advisor.errors import AdvisorError, Unfit
 from advisor.trial import PrepareCost
@@ -80,13 +80,22 @@ def prepare(
         if not material.train:
             raise AdvisorError("the floor needs rows in train", fix="add train.jsonl to the task")
         return Prepared(floor(material.train), None, _free(), recipe)
-    maker = _Maker(material, tools, seed, earlier, kept)
+    remembering = Remembering(tools.embedder, kept) if kept else None
+    maker = _Maker(material, tools, remembering or tools.embedder, seed, earlier)
     recipe, index, found = maker.reading(recipe)
     recipe, chosen = maker.prompting(recipe, index)
     found = {**found, **chosen}
     untuned = maker.composed(recipe, index)
+
+    def ready(system: Composed, cost: PrepareCost, chosen: Mapping[str, Any]) -> Prepared:
+        """`system` as it is to answer, charged with what others spent before."""
+        if remembering:
+            system = system.embedding_with(tools.embedder)
+            cost = replace(cost, earlier_seconds=cost.earlier_seconds + remembering.spent)
+        return Prepared(system, system.engine, cost, system.recipe, chosen)
+
     if not isinstance(recipe.weights, TunedWeights):
-        return Prepared(untuned, untuned.engine, maker.charged(_free()), recipe, found)
+        return ready(untuned, _free(), found)
 
     def teacher(taught_by: Recipe, folder: Path) -> tuple[System, PrepareCost, str]:
         one = prepare(taught_by, material, tools=tools, workdir=folder, seed=seed,
@@ -101,8 +110,7 @@ def prepare(
     tuned = stages.run(recipe.weights)
     recipe = recipe.model_copy(update={"weights": tuned.spec})
     system = replace(untuned, recipe=recipe, speaker=Local(tuned.engine), tuned=tuned.folder)
-    cost = maker.charged(tuned.cost)
-    return Prepared(system, tuned.engine, cost, recipe, {**found, **tuned.found})
+    return ready(system, tuned.cost, {**found, **tuned.found})
 
 
 def reopen(
@@ -175,30 +183,13 @@ def outside(recipe: Recipe, tools: Tools) -> str:
 
 @dataclass(slots=True)
 class _Maker:
-    """The parts of a system, made from the material with the tools. `embedded` are the vectors
-    made so far, and `spent` the seconds that others spent on those which were found."""
+    """The parts of a system, made from the material with the tools."""
 
     material: Material
     tools: Tools
+    embedder: Embedder
     seed: int
     earlier: Path | None
-    kept: Kept | None
-    embedded: dict[tuple[str, ...], Vectors] = field(default_factory=dict)
-    spent: float = 0.0
-
-    def charged(self, cost: PrepareCost) -> PrepareCost:
-        """The cost with what others spent before."""
-        return replace(cost, earlier_seconds=cost.earlier_seconds + self.spent)
-
-    def vectors(self, texts: Sequence[str]) -> Vectors:
-        """One row for each text; embedded once for all contenders of a run."""
-        if self.kept is None:
-            return self.tools.embedder.embed(texts)
-        name = tuple(texts)
-        if name not in self.embedded:
-            self.embedded[name], seconds = self.kept.vectors(self.tools.embedder, texts)
-            self.spent += seconds
-        return self.embedded[name]
 
     def reading(
         self, recipe: Recipe
@@ -207,16 +198,14 @@ class _Maker:
         spec = recipe.retrieval
         if spec.kind == "none":
             return recipe, None, {}
-        embedder = self.tools.embedder
+        embedder = self.embedder
         reranker = self.tools.reranker(spec.rerank) if spec.rerank else None
         folder = self.earlier / "index" if self.earlier else None
         known = retrieval.vectors_by_text(folder, embedder) if folder else {}
 
         def build(one: Any) -> retrieval.Index:
             return retrieval.build(
-                self.material.corpus, one, embedder=embedder, reranker=reranker, known=known,
-                embed=self.vectors,
-            )
+                self.material.corpus, one, embedder=embedder, reranker=reranker, known=known)
 
         found: dict[str, search.Found] = {}
         if spec.tune is not None:
@@ -260,11 +249,10 @@ class _Maker:
             return fixed_shots(pool, count, seed=self.seed)
         if select == "random":
             return RandomShots(tuple(pool), count, self.seed)
-        embedder = self.tools.embedder
-        vectors = self.vectors([example.question.text for example in pool])
+        vectors = self.embedder.embed([example.question.text for example in pool])
         if select == "diverse":
             return diverse_shots(pool, count, vectors=vectors)
-        return NearestShots(tuple(pool), vectors, embedder, count)
+        return NearestShots(tuple(pool), vectors, self.embedder, count)
 
     def _refuse_too_long(self, recipe: Recipe, index: retrieval.Index) -> None:
         """Raise Unfit when the corpus leaves no room for the longest question we know."""

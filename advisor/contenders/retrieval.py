@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,13 @@ class Index:
         if self.reranker:
             ranked = [self._again(text, row) for text, row in zip(texts, ranked, strict=True)]
         return [tuple(self.passages[i] for i in row[:top_k]) for row in ranked]
+
+    def search_once(self, texts: Sequence[str], top_k: int) -> list[tuple[Passage, ...]]:
+        """The same as `search`, remembered: for texts that come again with every question."""
+        new = [text for text in dict.fromkeys(texts) if (text, top_k) not in self._found]
+        for text, found in zip(new, self.search(new, top_k), strict=True):
+            self._found[text, top_k] = found
+        return [self._found[text, top_k] for text in texts]
 
     def save(self, folder: Path) -> None:
         """passages.jsonl, vectors.npy row by row the same, and index.json about them."""
@@ -108,6 +115,10 @@ class Index:
         return [row[i] for i in order]
 
     @cached_property
+    def _found(self) -> dict[tuple[str, int], tuple[Passage, ...]]:
+        return {}
+
+    @cached_property
     def _bm25(self) -> tuple[Any, frozenset[str]]:
         said = [words(passage.text) for passage in self.passages]
         vocabulary = frozenset(word for one in said for word in one)
@@ -147,10 +158,9 @@ def build(
     embedder: Embedder,
     reranker: Reranker | None = None,
     known: dict[str, Vectors] | None = None,
-    embed: Callable[[Sequence[str]], Vectors] | None = None,
 ) -> Index:
     """Cut and embed the corpus; texts in `known` keep the vectors they have there, and the
-    others, which `embed` gets in place of the embedder if there is one, are added to it.
+    others are added to it.
 
     An empty corpus is an AdvisorError.
     """
@@ -166,7 +176,7 @@ def build(
     vectors = None
     if spec.kind in ("dense", "hybrid"):
         texts = [one.text for one in passages]
-        vectors = _embedded(texts, embed or embedder.embed, {} if known is None else known)
+        vectors = _embedded(texts, embedder, {} if known is None else known)
     return Index(spec, tuple(passages), vectors, embedder, reranker)
 
 
@@ -219,12 +229,10 @@ def without(folder: Path, documents: Collection[str]) -> int:
     return len(keep)
 
 
-def _embedded(
-    texts: list[str], embed: Callable[[Sequence[str]], Vectors], known: dict[str, Vectors]
-) -> Vectors:
+def _embedded(texts: list[str], embedder: Embedder, known: dict[str, Vectors]) -> Vectors:
     new = [text for text in dict.fromkeys(texts) if text not in known]
     if new:
-        known.update(zip(new, embed(new), strict=True))
+        known.update(zip(new, embedder.embed(new), strict=True))
     return np.stack([known[text] for text in texts])
 
 

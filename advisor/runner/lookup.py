@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from advisor.config import Recipe
 from advisor.contenders.composed import Composed
+from advisor.contenders.tuning.kept import Kept, Remembering
 from advisor.core import Answer, Example, Question
 from advisor.data.digest import AnswerKey, digest
 from advisor.measures.recall import rank, right_passages
@@ -51,7 +52,10 @@ def retrieved(
     stage = key.stage(f"retrieved {DEPTH} {digest(task.test)}")
     stored = journal.stage(stage)
     if stored is None:
-        stored = _looked_up(_composed(opened), task.test, depth=max(DEPTH, recipe.retrieval.top_k))
+        # What is looked up is not timed, and the same for all contenders.
+        embedder = Remembering(plan.tools.embedder, Kept(plan.folder / "tuned"))
+        system = _composed(opened).embedding_with(embedder)
+        stored = _looked_up(system, task.test, depth=max(DEPTH, recipe.retrieval.top_k))
         journal.put_stage(stage, "retrieved", stored, contender=key.contender)
     if not stored["right"]:
         return None

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,35 @@ class Kept:
 
     def _note(self, name: str) -> Path:
         return self.folder / f"{name[:32]}.json"
+
+
+@dataclass(slots=True)
+class Remembering:
+    """An embedder that embeds a list of texts once for all contenders of a run; `spent` are the
+    seconds that others spent on what was found.
+
+    For preparing and for looking up. Not for answering, where embedding is a part of a call's time.
+    """
+
+    embedder: Embedder
+    kept: Kept
+    spent: float = 0.0
+    known: dict[tuple[str, ...], Vectors] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.embedder.name
+
+    @property
+    def digest(self) -> str:
+        return self.embedder.digest
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        name = tuple(texts)
+        if name not in self.known:
+            self.known[name], seconds = self.kept.vectors(self.embedder, texts)
+            self.spent += seconds
+        return self.known[name]
 
 
 def _files(folder: Path) -> dict[str, str]:
