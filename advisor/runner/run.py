@@ -23,6 +23,7 @@ from advisor.measures.marks import marks
 from advisor.report.jsonform import verdict_data
 from advisor.runner.ahead import Job, measure_ahead
 from advisor.runner.alike import same_as
+from advisor.runner.beforehand import base_first
 from advisor.runner.curves import with_learning
 from advisor.runner.detectors import base_reworded
 from advisor.runner.fresh import changed_facts
@@ -76,6 +77,9 @@ def run(plan: Plan, watch: Watch, limit: Limit | None = None, *, jobs: int = 1) 
         stages = Stages(plan, journal, watch)
         died = measure_ahead(stages, wanted, jobs=jobs) if jobs > 1 else {}
         left = [job for job in wanted if job.label not in died]
+        if limit is None:  # what a limit leaves no time for may be all that needs the base
+            base_first(stages, [plan.recipes[job.name] for job in left if not is_prepared(
+                job.name, plan.recipes[job.name], job.seed, plan, journal)])
         trials, notes, failed, unfit = _trials(plan, left, journal, watch, limit)
         for label, first in same_as(notes, {job.label: job.name for job in left}).items():
             notes[label]["same_as"] = first
