@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from material import Listening, Silent, own, plan, recipe, small_task
@@ -19,6 +19,7 @@ from advisor.contenders.recipe import prepare
 from advisor.contenders.tuning.kept import Kept
 from advisor.core import Task
 from advisor.engines.embedders import FakeEmbedder, Vectors
+from advisor.engines.protocol import Engine
 from advisor.runner import beforehand
 from advisor.runner.ahead import cores
 from advisor.runner.limit import Limit
@@ -113,6 +114,23 @@ def test_what_was_embedded_ahead_is_still_charged_to_who_needs_it(task, tmp_path
         made = prepare(one.recipes[name], task.material, tools=one.tools, workdir=tmp_path,
                        seed=0, kept=Kept(one.folder / "tuned"))
         assert made.cost.earlier_seconds > 0
+
+
+def test_both_models_are_read_before_two_threads_compute(task, tmp_path):
+    read: list[str] = []
+
+    class Unread:
+        @property
+        def context_length(self) -> int:
+            read.extend(thread.name for thread in threading.enumerate())
+            return 1
+
+    one, seen = planned(task, tmp_path)
+    one = replace(one, tools=replace(one.tools, engine=cast("Engine", Unread())))
+    with beforehand.beside(one, ()):
+        assert read
+        assert BESIDE not in read
+    assert seen == [(threading.current_thread().name, 1)]
 
 
 @pytest.mark.usefixtures("idle")

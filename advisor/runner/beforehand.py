@@ -37,7 +37,7 @@ def base_first(stages: Stages, recipes: Sequence[Recipe]) -> None:
     plan, journal = stages.plan, stages.journal
     wanted = [recipe for recipe in recipes if _embeds(recipe)]
     if not (wanted and idle_core()):
-        return  # answers come first: whoever waits soon sees some
+        return  # then answers come first, so that whoever waits sees some soon
     stage = retention_stage(base_key(plan), [suite.digest for suite in plan.suites])
     if not any(isinstance(recipe.weights, TunedWeights) for recipe in recipes):
         return
@@ -47,8 +47,8 @@ def base_first(stages: Stages, recipes: Sequence[Recipe]) -> None:
     try:
         with beside(plan, wanted):
             base_reworded(plan, journal, base_retention(plan, journal))
-    except (Busy, JournalError, OSError):
-        raise
+    except (Busy, JournalError):
+        raise  # these stop the whole run
     except Exception as error:
         log.info("the base is left to the end: %s", error)
     else:
@@ -63,7 +63,13 @@ def idle_core() -> bool:
 
 @contextmanager
 def beside(plan: Plan, recipes: Sequence[Recipe]) -> Iterator[None]:
-    """Until the block ends, and as long as it takes: the vectors that `recipes` need."""
+    """Until the block ends, and as long as it takes: the vectors that `recipes` need.
+
+    Both models are read before: reading one sets torch's default type for all threads, which
+    the other would take over.
+    """
+    _ = plan.tools.engine.context_length
+    plan.tools.embedder.embed(["."])
     thread = threading.Thread(target=_embed, args=(plan, recipes), name="embedding")
     thread.start()
     try:
